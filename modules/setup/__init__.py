@@ -1,0 +1,1 @@
+"""Setting up: makes the environment Easel runs in, with the standard library alone."""
