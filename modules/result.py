@@ -1,0 +1,41 @@
+"""What came back: a picture and the recipe that makes it again."""
+
+from typing import Any
+
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Recipe(BaseModel):
+    """A request with every choice resolved, for one picture: what decides how it looks."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    prompt: str
+    negative_prompt: str = ""
+    model: str
+    model_hash: str  # the first 10 hexadecimal digits of SHA-256 of the weights
+    family: str
+    sampler: str
+    schedule: str
+    steps: int
+    width: int
+    height: int
+    cfg_scale: float
+    seed: int
+    noise_source: str = "CPU"
+    device: str
+    dtype: str
+    versions: dict[str, str] = Field(default_factory=dict)  # package -> version
+    extras: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    notes: dict[str, str] = Field(default_factory=dict)  # further "parameters" entries, in order, e.g. from extensions
+    job: str = ""  # the job's id, empty when made outside the queue
+    index: int = 0  # which picture of the job
+
+
+class Picture:
+    """An image with its recipe."""
+
+    def __init__(self, image: Image.Image, recipe: Recipe) -> None:
+        self.image = image
+        self.recipe = recipe

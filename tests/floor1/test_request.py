@@ -1,0 +1,100 @@
+"""What was asked, and what is not allowed."""
+
+import math
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from modules.errors import BadRequest
+from modules.request import LARGEST_SEED, PROMPT_LENGTH, Request, make_request
+from modules.words import load_words
+
+
+def test_empty_request_has_defaults() -> None:
+    request = make_request({})
+    assert (request.prompt, request.steps, request.cfg_scale, request.images, request.width) == ("", 20, 7.0, 1, None)
+
+
+def test_request_is_frozen() -> None:
+    with pytest.raises(ValidationError):
+        make_request({}).steps = 3
+
+
+def test_text_is_read_as_numbers() -> None:
+    request = make_request({"steps": "30", "seed": str(LARGEST_SEED), "width": "512", "cfg_scale": "4.5"})
+    assert (request.steps, request.seed, request.width, request.cfg_scale) == (30, LARGEST_SEED, 512, 4.5)
+
+
+@pytest.mark.parametrize(
+    ("values", "key"),
+    [
+        ({"width": 0}, "size"),
+        ({"width": 17}, "size"),
+        ({"height": 100_000}, "size"),
+        ({"height": "wide"}, "size"),
+        ({"steps": 0}, "whole_number"),
+        ({"steps": -1}, "whole_number"),
+        ({"steps": 10**9}, "whole_number"),
+        ({"steps": 2.5}, "whole_number"),
+        ({"steps": None}, "whole_number"),
+        ({"cfg_scale": math.nan}, "number"),
+        ({"cfg_scale": math.inf}, "number"),
+        ({"seed": 2**64}, "seed"),
+        ({"seed": 2**70}, "seed"),
+        ({"seed": -2}, "seed"),
+        ({"seed": "abc"}, "seed"),
+        ({"batch_count": 0}, "whole_number"),
+        ({"batch_size": 99}, "whole_number"),
+        ({"prompt": "one " * 10_000}, "prompt_length"),
+        ({"prompt": "a\0b"}, "prompt_characters"),
+        ({"negative_prompt": "\ud800"}, "prompt_characters"),
+        ({"prompt": 5}, "bad_value"),
+        ({"extras": "text"}, "bad_value"),
+        ({"extras": {"a": 1}}, "bad_value"),
+        ({"colour": "red"}, "unknown_field"),
+    ],
+)
+def test_bad_values_say_what_is_allowed(values: dict[str, Any], key: str) -> None:
+    with pytest.raises(BadRequest) as caught:
+        make_request(values)
+    assert caught.value.key == key
+    for language in ("en", "ko"):
+        sentence = caught.value.say(load_words(language))
+        assert not re.search(r"\{\w+\}", sentence)
+        assert str(next(iter(values))) in sentence or key == "seed"
+
+
+@pytest.mark.parametrize("prompt", ["", "🦊 달", "a\nb\tc", "x" * PROMPT_LENGTH])
+def test_every_other_text_is_a_prompt(prompt: str) -> None:
+    assert make_request({"prompt": prompt}).prompt == prompt
+
+
+ANYTHING = st.none() | st.integers() | st.text() | st.floats() | st.lists(st.integers())
+
+
+@settings(deadline=None)
+@given(st.dictionaries(st.sampled_from([*Request.model_fields, "odd"]), ANYTHING))
+def test_nothing_but_a_request_or_a_sentence_comes_out(values: dict[str, Any]) -> None:
+    try:
+        request = make_request(values)
+    except BadRequest as error:
+        assert f"errors.{error.key}" in load_words().sentences
+    else:
+        assert Request.model_validate_json(request.model_dump_json()) == request
+
+
+def test_seed_is_drawn_once() -> None:
+    drawn = make_request({}).with_seed()
+    assert 0 <= drawn.seed < 2**32
+    assert drawn.with_seed() is drawn
+
+
+def test_shots_count_up_from_the_seed_and_wrap() -> None:
+    shots = make_request({"prompt": "a", "seed": LARGEST_SEED, "batch_count": 2, "batch_size": 2}).shots()
+    assert [shot.seed for shot in shots] == [LARGEST_SEED, 0, 1, 2]
+    assert [shot.index for shot in shots] == [0, 1, 2, 3]
+    assert {shot.prompt for shot in shots} == {"a"}
