@@ -1,0 +1,42 @@
+"""Euler's method, plain and ancestral (Karras et al. 2022, algorithm 1 and 2 without churn; k-diffusion)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from modules.hooks import hookimpl
+from modules.sampling.prediction import Prediction
+from modules.sampling.sampler import Denoise, Sampler, StepNoise
+from modules.sampling.steps import advance, pairs, split
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def euler(denoise: Denoise, x: Tensor, sigmas: Sequence[float], prediction: Prediction, noise: StepNoise) -> Tensor:
+    """Follow the guess of each level to the next one."""
+    for here, there in pairs(prediction, sigmas):
+        x = advance(x, denoise(x, here.sigma), here, there)
+    return x
+
+
+def euler_ancestral(
+    denoise: Denoise, x: Tensor, sigmas: Sequence[float], prediction: Prediction, noise: StepNoise, eta: float = 1.0
+) -> Tensor:
+    """Step lower than the next level and come back up with fresh noise; `eta` 0..1 says how much."""
+    for here, there in pairs(prediction, sigmas):
+        down, up = split(here, there, eta)
+        x = advance(x, denoise(x, here.sigma), here, down)
+        if up:
+            x = x + noise(x, here.sigma, there.sigma) * up
+    return x
+
+
+@hookimpl
+def samplers() -> list[Sampler]:
+    """Offer Euler and Euler a."""
+    return [
+        Sampler("Euler a", euler_ancestral, ("k_euler_a", "k_euler_ancestral"), noise="ancestral"),
+        Sampler("Euler", euler, ("k_euler",)),
+    ]

@@ -1,0 +1,79 @@
+"""Arithmetic that samplers share: the exact step between two levels, ancestral noise, and the slope of the path.
+
+With the guess D of the clean latent held, the probability-flow ODE has the exact step
+`x' = x * (t / s) + D * (alpha_t - alpha_s * t / s)`, on the diffusion path and the flow path alike; nothing is divided
+by alpha, so it holds at the start of a flow too (DPM-Solver++, Lu et al. 2022, eq. 9, with its exponentials resolved).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+from modules.sampling.prediction import Prediction
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Level(NamedTuple):
+    """A level of noise: x = alpha * x0 + sigma * noise."""
+
+    alpha: float
+    sigma: float
+
+    @property
+    def log_snr(self) -> float:
+        """log(alpha / sigma), the papers' lambda: -inf for nothing but noise, inf for a clean latent."""
+        if self.alpha <= 0:
+            return -math.inf
+        if self.sigma <= 0:
+            return math.inf
+        return math.log(self.alpha) - math.log(self.sigma)
+
+
+def level(prediction: Prediction, sigma: float) -> Level:
+    """Return the level at `sigma`."""
+    return Level(prediction.alpha(sigma), sigma)
+
+
+def pairs(prediction: Prediction, sigmas: Sequence[float]) -> Iterator[tuple[Level, Level]]:
+    """Yield (from, to) for every step of `sigmas`."""
+    for sigma, sigma_next in pairwise(sigmas):
+        yield level(prediction, sigma), level(prediction, sigma_next)
+
+
+def advance(x: Tensor, denoised: Tensor, here: Level, there: Level) -> Tensor:
+    """Return `x` taken from `here` to `there` while the guess `denoised` is held: the exact first-order step."""
+    ratio = there.sigma / here.sigma
+    return x * ratio + denoised * (there.alpha - here.alpha * ratio)
+
+
+def slope(x: Tensor, denoised: Tensor, sigma: float) -> Tensor:
+    """Return dx/dsigma of the probability-flow ODE, which is (x - D) / sigma for alpha = 1 and for alpha = 1 - sigma.
+
+    Karras et al. 2022, eq. 3; for the flow path it is the velocity.
+    """
+    return (x - denoised) / sigma
+
+
+def middle(prediction: Prediction, here: Level, there: Level, part: float = 0.5) -> Level:
+    """Return the level `part` of the way from `here` to `there` in log-SNR; neither may be an end of the path."""
+    log_snr = here.log_snr + part * (there.log_snr - here.log_snr)
+    return level(prediction, prediction.sigma_at(log_snr))
+
+
+def split(here: Level, there: Level, eta: float) -> tuple[Level, float]:
+    """Split a step into a deterministic part and fresh noise: return the level to step down to, and the noise's sigma.
+
+    For `eta` 1 it is the ancestral step (Karras' k-diffusion; DDPM's posterior), for 0 there is no noise. It is stated
+    in sigma / alpha, so it is the same step on both paths; from nothing but noise all of the old noise is replaced.
+    """
+    if not eta or there.sigma == 0:
+        return there, 0.0
+    kept = here.alpha * there.sigma / (there.alpha * here.sigma)  # ratio of the two sigma / alpha; 0 where alpha is 0
+    fresh = min(1.0, eta * math.sqrt(max(0.0, 1 - kept * kept)))
+    rest = math.sqrt(max(0.0, 1 - eta * eta + eta * eta * kept * kept))  # sqrt(1 - fresh^2), without its cancellation
+    return Level(there.alpha, there.sigma * rest), there.sigma * fresh
