@@ -1,0 +1,1 @@
+"""Words: the prompt language, chunks of tokens with weights, and the vocabulary."""
