@@ -1,0 +1,83 @@
+"""The "parameters" text of a picture, in the grammar of AUTOMATIC1111's web UI (recipe to text, text to fields)."""
+
+import json
+import re
+
+from modules import __version__
+from modules.result import Recipe
+
+NEGATIVE = "Negative prompt:"
+_ENTRY = re.compile(r'\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
+_SIZE = re.compile(r"^(\d+)x(\d+)$")
+_FEWEST_ENTRIES = 3  # a last line with fewer entries is words, not parameters
+
+
+def write(recipe: Recipe) -> str:
+    """Return the text for `recipe`: prompt, negative prompt (left out when empty) and one line of parameters.
+
+    The entries come in the order other tools expect; empty ones are left out, `recipe.notes` follow the built-in
+    ones, and a value that holds a comma, a colon or a newline is quoted as JSON.
+    """
+    entries: dict[str, str] = {
+        "Steps": str(recipe.steps),
+        "Sampler": recipe.sampler,
+        "Schedule type": recipe.schedule,
+        "CFG scale": _number(recipe.cfg_scale),
+        "Seed": str(recipe.seed),
+        "Size": f"{recipe.width}x{recipe.height}",
+    }
+    if recipe.model_hash:
+        entries["Model hash"] = recipe.model_hash
+    entries["Model"] = recipe.model
+    if recipe.noise_source != "GPU":
+        entries["RNG"] = recipe.noise_source
+    entries |= recipe.notes
+    entries["Version"] = f"easel-{recipe.versions.get('easel', __version__)}"
+    parameters = ", ".join(key if key == value else f"{key}: {_quoted(value)}" for key, value in entries.items())
+    negative = f"\n{NEGATIVE} {recipe.negative_prompt}" if recipe.negative_prompt else ""
+    return f"{recipe.prompt}{negative}\n{parameters}".strip()
+
+
+def read(text: str) -> dict[str, str]:
+    """Return the fields of a "parameters" text, whoever wrote it: "Prompt", "Negative prompt" and every entry.
+
+    The last line is read as parameters only when it holds at least three entries; otherwise it belongs to the
+    prompt. A value like 512x768 comes back as two, `<key>-1` and `<key>-2`. Never raises: what cannot be
+    understood stays text.
+    """
+    *lines, last = text.strip().split("\n")
+    if len(_ENTRY.findall(last)) < _FEWEST_ENTRIES:
+        lines.append(last)
+        last = ""
+    words: dict[str, list[str]] = {"Prompt": [], "Negative prompt": []}
+    part = "Prompt"
+    for line in (each.strip() for each in lines):
+        if line.startswith(NEGATIVE):
+            part, line = "Negative prompt", line[len(NEGATIVE) :].strip()
+        words[part].append(line)
+    fields = {part: "\n".join(found) for part, found in words.items()}
+    for key, value in _ENTRY.findall(last):
+        size = _SIZE.match(value)
+        if size:
+            fields[f"{key}-1"], fields[f"{key}-2"] = size.groups()
+        else:
+            fields[key] = _unquoted(value)
+    return fields
+
+
+def _number(value: float) -> str:
+    """Write a number as a person types it: 7, 7.5."""
+    return str(int(value)) if value == int(value) else repr(value)
+
+
+def _quoted(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False) if any(each in value for each in ",\n:") else value
+
+
+def _unquoted(value: str) -> str:
+    if len(value) < 2 or value[0] != '"' or value[-1] != '"':
+        return value
+    try:
+        return str(json.loads(value))
+    except ValueError:
+        return value

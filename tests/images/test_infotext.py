@@ -1,0 +1,111 @@
+"""The "parameters" text: written exactly as other tools expect it, and read back."""
+
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modules import __version__
+from modules.images import infotext
+from modules.result import Recipe
+
+RECIPE = Recipe(
+    prompt="a red circle",
+    negative_prompt="blurry, dark",
+    model="starter",
+    model_hash="0123456789",
+    family="sd1",
+    sampler="DPM++ 2M",
+    schedule="Karras",
+    steps=20,
+    width=512,
+    height=768,
+    cfg_scale=7.0,
+    seed=2**64 - 1,
+    device="cpu",
+    dtype="fp32",
+)
+
+
+def changed(**values: object) -> Recipe:
+    return RECIPE.model_copy(update=values)
+
+
+def test_text_is_written_in_the_grammar() -> None:
+    assert infotext.write(changed(notes={"Clip skip": "2", "Template": 'a {b|c}, "d"', "Plain": "Plain"})) == (
+        "a red circle\nNegative prompt: blurry, dark\n"
+        "Steps: 20, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7, Seed: 18446744073709551615, "
+        "Size: 512x768, Model hash: 0123456789, Model: starter, RNG: CPU, Clip skip: 2, "
+        f'Template: "a {{b|c}}, \\"d\\"", Plain, Version: easel-{__version__}'
+    )
+
+
+@pytest.mark.parametrize(("scale", "written"), [(7.0, "7"), (7.5, "7.5"), (1.05, "1.05"), (30.0, "30")])
+def test_numbers_are_written_as_typed(scale: float, written: str) -> None:
+    assert infotext.read(infotext.write(changed(cfg_scale=scale)))["CFG scale"] == written
+
+
+def test_what_is_empty_is_left_out() -> None:
+    text = infotext.write(changed(prompt="", negative_prompt="", model_hash="", noise_source="GPU"))
+    assert text.startswith("Steps: 20, ")
+    assert not any(key in text for key in ("Negative", "hash", "RNG"))
+
+
+def test_text_of_another_tool_is_read() -> None:
+    fields = infotext.read(
+        "a cat,\n  on a mat \nNegative prompt: dog\nsecond line\n"
+        "Steps: 20, Sampler: Euler a, Seed: 1, Size: 512x512, "
+        'Lora hashes: "a: 01, b: 23", Hires resize: 0x0, Model: v1-5, Version: v1.10.1'
+    )
+    assert fields == {
+        "Prompt": "a cat,\non a mat",
+        "Negative prompt": "dog\nsecond line",
+        "Steps": "20",
+        "Sampler": "Euler a",
+        "Seed": "1",
+        "Size-1": "512",
+        "Size-2": "512",
+        "Lora hashes": "a: 01, b: 23",
+        "Hires resize-1": "0",
+        "Hires resize-2": "0",
+        "Model": "v1-5",
+        "Version": "v1.10.1",
+    }
+
+
+def test_a_last_line_with_few_entries_is_words() -> None:
+    assert infotext.read("a cat\nstyle: photo, mood: calm") == {
+        "Prompt": "a cat\nstyle: photo, mood: calm",
+        "Negative prompt": "",
+    }
+
+
+def test_wrong_quotes_stay_text() -> None:
+    assert infotext.read(r"p" "\n" r'Steps: 1, Seed: 2, Odd: "\x", Size: 8x8')["Odd"] == r'"\x"'
+
+
+@given(st.text())
+def test_reading_never_fails(text: str) -> None:
+    fields = infotext.read(text)
+    assert {"Prompt", "Negative prompt"} <= fields.keys()
+
+
+# Line ends and outer blanks do not survive this grammar, nor does a line that looks like the negative prompt's first:
+# that is what the recipe beside it is for.
+line = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"])).map(str.strip)
+words = st.lists(line, max_size=4).map("\n".join).map(str.strip)
+words = words.filter(lambda text: all(not each.startswith(infotext.NEGATIVE) for each in text.split("\n")))
+key = st.text(string.ascii_letters + string.digits + " -/", min_size=2).filter(
+    lambda text: text == text.strip() and text[0].isalnum() and len(text) > 1
+)
+value = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
+
+
+@given(words, words, st.integers(0, 2**64 - 1), st.dictionaries(key, value, max_size=3))
+def test_what_is_written_is_read_back(prompt: str, negative: str, seed: int, notes: dict[str, str]) -> None:
+    fields = infotext.read(infotext.write(changed(prompt=prompt, negative_prompt=negative, seed=seed, notes=notes)))
+    assert (fields["Prompt"], fields["Negative prompt"]) == (prompt, negative)
+    assert fields["Sampler"] == "DPM++ 2M"
+    if "Seed" not in notes:
+        assert fields["Seed"] == str(seed)
