@@ -1,0 +1,1 @@
+"""Records of pictures, jobs and events: the database and its migrations."""
