@@ -1,0 +1,1 @@
+"""Model families: each file says which checkpoints are its own and how they are loaded."""

@@ -1,0 +1,170 @@
+"""The contract of a model family.
+
+A family recognises a checkpoint by its header and loads it; the loaded model encodes words, guesses and decodes.
+Adding one is a file beside this one with a module-level `families` hook. Such a file imports torch only inside `load`,
+so that the web process can ask it what a checkpoint is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from modules.prompts.chunks import Chunk
+    from modules.prompts.vocabulary import ClipTokenizer
+    from modules.sampling.prediction import Prediction
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where one tensor lies: `start` and `size` are bytes within `file`; `dtype` is the safetensors name ("F16")."""
+
+    file: Path
+    dtype: str
+    shape: tuple[int, ...]
+    start: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a checkpoint says of itself before any weight is read.
+
+    A diffusers folder's tensors are named `component.key` ("unet.conv_in.weight"); `configs` holds the folder's small
+    JSON files by component, with "easel" for what a model says to Easel only.
+    """
+
+    path: Path
+    entries: Mapping[str, Entry]
+    configs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def part(self, name: str) -> dict[str, Entry]:
+        """Return the entries of one component, without its name in front."""
+        prefix = f"{name}."
+        return {key.removeprefix(prefix): entry for key, entry in self.entries.items() if key.startswith(prefix)}
+
+
+@dataclass(frozen=True)
+class LatentFormat:
+    """What a family's latents look like.
+
+    `factor` pixels per latent cell; the autoencoder works on `latent / scale + shift`. A latent cell (in the units of
+    the sampler) times `rgb` (channels x 3) plus `bias` is its colour, -1..1: a fitted linear map for previews.
+    """
+
+    channels: int
+    factor: int
+    scale: float
+    shift: float
+    rgb: tuple[tuple[float, float, float], ...]
+    bias: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What a family's pictures are made with unless asked otherwise."""
+
+    native_size: int  # pixels
+    steps: int = 20
+    cfg_scale: float = 7.0
+
+
+@dataclass(frozen=True)
+class Conditioning:
+    """Words as the network reads them, one row for each call row: `context` is (B, L, D), `pooled` (B, P) or None."""
+
+    context: Tensor
+    pooled: Tensor | None = None
+
+
+class Model(Protocol):
+    """A loaded checkpoint, ready on its device."""
+
+    @property
+    def family(self) -> Family:
+        """The family that loaded it."""
+        ...
+
+    @property
+    def prediction(self) -> Prediction:
+        """What its network was trained to say."""
+        ...
+
+    @property
+    def latent(self) -> LatentFormat:
+        """What its latents look like."""
+        ...
+
+    @property
+    def native_size(self) -> int:
+        """The side of the square pictures it was trained on, in pixels."""
+        ...
+
+    @property
+    def device(self) -> torch.device:
+        """Where its weights are."""
+        ...
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What it computes in."""
+        ...
+
+    @property
+    def tokenizer(self) -> ClipTokenizer:
+        """What cuts its prompts into tokens."""
+        ...
+
+    def encode(self, prompts: Sequence[Sequence[Chunk]]) -> Conditioning:
+        """Return the conditioning of prompts of equally many chunks, one row for each prompt."""
+        ...
+
+    def predict(self, x: Tensor, sigma: float, conditioning: Conditioning) -> Tensor:
+        """Return the clean latents guessed for `x` (B, C, h, w; float32) at `sigma`: one network call."""
+        ...
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Return the pictures of `latents` (B, C, h, w): (B, 3, H, W), float32, about -1..1."""
+        ...
+
+
+@runtime_checkable
+class Family(Protocol):
+    """What every family offers."""
+
+    @property
+    def name(self) -> str:
+        """Its short name, as recipes write it: "sd1"."""
+        ...
+
+    @property
+    def latent(self) -> LatentFormat:
+        """What its latents look like unless a checkpoint says otherwise."""
+        ...
+
+    @property
+    def defaults(self) -> Defaults:
+        """Size, steps and guidance that suit it."""
+        ...
+
+    def detect(self, header: Header) -> bool:
+        """Return whether the checkpoint is of this family, by keys and shapes alone."""
+        ...
+
+    def native_size(self, header: Header) -> int:
+        """Return the side in pixels that the checkpoint was trained on."""
+        ...
+
+    def weights(self, header: Header) -> Path:
+        """Return the file whose SHA-256 identifies the checkpoint."""
+        ...
+
+    def load(self, header: Header, device: torch.device, dtype: torch.dtype) -> Model:
+        """Load the checkpoint; raise `BrokenFile` saying what is missing from it. Never touches the network."""
+        ...

@@ -1,0 +1,1 @@
+"""Models: what is on disk, without torch, and what is on the device."""

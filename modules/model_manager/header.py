@@ -1,0 +1,112 @@
+"""Keys and shapes of a checkpoint without its weights, and without running anything that is in it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from modules.errors import BrokenFile, UnsafeFile
+from modules.families.family import Entry, Header
+
+PICKLES = frozenset({".ckpt", ".pt", ".pth", ".bin", ".pkl", ".pickle"})
+LARGEST_HEADER = 100 * 2**20  # bytes; the limit of the safetensors library
+LARGEST_CONFIG = 2**20
+CONFIGS = MappingProxyType(
+    {"scheduler": "scheduler/scheduler_config.json", "easel": "easel.json", "index": "model_index.json"}
+)
+NAMES = ("diffusion_pytorch_model", "model")
+UNUSED = frozenset({"safety_checker", "feature_extractor", "image_encoder"})  # parts of a folder that are not read
+BITS = MappingProxyType(
+    {"F64": 64, "F32": 32, "F16": 16, "BF16": 16, "I64": 64, "I32": 32, "I16": 16, "I8": 8, "U8": 8, "BOOL": 8}
+)
+
+
+def read_header(path: Path) -> Header:
+    """Return the header of a diffusers folder or of one safetensors file (then keys have no component in front).
+
+    Raises `BrokenFile` when something cannot be read as what it claims to be, `UnsafeFile` for a pickle.
+    """
+    if path.is_dir():
+        return _read_folder(path)
+    return Header(path, dict(read_safetensors(path)))
+
+
+def is_folder_model(path: Path) -> bool:
+    """Return whether `path` is a folder of diffusers' layout."""
+    return (path / "model_index.json").is_file()
+
+
+def read_safetensors(path: Path) -> Iterator[tuple[str, Entry]]:
+    """Yield (key, entry) of a safetensors file; nothing but its header is read.
+
+    Raises `BrokenFile` or, for a name that means a pickle, `UnsafeFile`.
+    """
+    if path.suffix.lower() in PICKLES:
+        raise UnsafeFile("pickle", file=path.name)
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if not 2 <= length <= min(LARGEST_HEADER, size - 8):
+                raise BrokenFile("not_safetensors", file=str(path))
+            table = json.loads(file.read(length))
+    except (OSError, ValueError, RecursionError) as error:
+        raise BrokenFile("not_safetensors", file=str(path)) from error
+    if not isinstance(table, dict):
+        raise BrokenFile("not_safetensors", file=str(path))
+    for key, about in table.items():
+        if key != "__metadata__":
+            yield key, _entry(path, key, about, 8 + length, size)
+
+
+def _entry(path: Path, key: str, about: Any, data: int, size: int) -> Entry:
+    """Return one tensor's entry; its place must lie inside the file and be as large as its shape says."""
+    try:
+        dtype, shape = str(about["dtype"]), tuple(int(side) for side in about["shape"])
+        first, last = (int(each) for each in about["data_offsets"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise BrokenFile("tensor_place", file=str(path), tensor=key[:80]) from error
+    bits = BITS.get(dtype)
+    inside = 0 <= first <= last <= size - data and all(side >= 0 for side in shape)
+    if not inside or (bits is not None and math.prod(shape) * bits != (last - first) * 8):
+        raise BrokenFile("tensor_place", file=str(path), tensor=key[:80])
+    return Entry(path, dtype, shape, data + first, last - first)
+
+
+def _read_folder(folder: Path) -> Header:
+    configs: dict[str, Mapping[str, Any]] = {}
+    entries: dict[str, Entry] = {}
+    for part in sorted(each for each in folder.iterdir() if each.is_dir()):
+        if part.name not in UNUSED and (config := part / "config.json").is_file():
+            configs[part.name] = _read_config(config)
+            entries |= {f"{part.name}.{key}": entry for key, entry in read_safetensors(_weights_file(part))}
+    for name, file in CONFIGS.items():
+        if (folder / file).is_file():
+            configs[name] = _read_config(folder / file)
+    return Header(folder, entries, configs)
+
+
+def _weights_file(part: Path) -> Path:
+    """Return the component's safetensors file; the plain one before variants such as "model.fp16"."""
+    files = [path for name in NAMES for path in (part / f"{name}.safetensors", *part.glob(f"{name}.*.safetensors"))]
+    if found := next((path for path in files if path.is_file()), None):
+        return found
+    if pickle := next((path for path in sorted(part.iterdir()) if path.suffix.lower() in PICKLES), None):
+        raise UnsafeFile("pickle", file=f"{part.name}/{pickle.name}")
+    raise BrokenFile("model_part_missing", file=str(part.parent), part=part.name)
+
+
+def _read_config(path: Path) -> Mapping[str, Any]:
+    try:
+        if path.stat().st_size > LARGEST_CONFIG:
+            raise BrokenFile("not_json", file=str(path))
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise BrokenFile("not_json", file=str(path)) from error
+    if not isinstance(config, dict):
+        raise BrokenFile("not_json", file=str(path))
+    return config

@@ -1,0 +1,1 @@
+"""Families: what they recognise, load and refuse."""
