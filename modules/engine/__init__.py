@@ -1,0 +1,1 @@
+"""The route of one request: plan, borrow, encode, start, denoise, decode, save."""

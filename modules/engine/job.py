@@ -1,0 +1,52 @@
+"""One batch at work: what the rings may read, and what the engine needs besides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from modules.hooks import Ring
+from modules.plugins import Plugins
+from modules.request import Request, Shot
+from modules.sampling.sampler import Sampler
+from modules.sampling.schedules import Schedule
+
+RINGS = ("encode", "predict", "denoise", "decode", "save")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A batch of a request: `shots` are its pictures, `images` counts those of the whole request.
+
+    It is what `hooks.JobView` promises; every ring of the batch gets it.
+    """
+
+    request: Request
+    shots: Sequence[Shot]
+    images: int
+    sampler: Sampler
+    schedule: Schedule
+    width: int  # pixels
+    height: int
+
+    @property
+    def extras(self) -> Mapping[str, Mapping[str, Any]]:
+        """The extensions' values by extension name."""
+        return self.request.extras
+
+
+@dataclass(frozen=True)
+class Rings:
+    """What extensions wrap round the stages of one batch, innermost first."""
+
+    encode: Sequence[Ring]
+    predict: Sequence[Ring]
+    denoise: Sequence[Ring]
+    decode: Sequence[Ring]
+    save: Sequence[Ring]
+
+    @classmethod
+    def of(cls, plugins: Plugins, job: Job) -> Rings:
+        """Ask the extensions about `job`."""
+        return cls(**{name: plugins.rings(f"around_{name}", job) for name in RINGS})

@@ -1,0 +1,55 @@
+"""The ring that tells how far a batch is, and shows it."""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+
+from torch import Tensor
+
+from modules.engine.job import Job
+from modules.engine.preview import preview
+from modules.engine.report import Report
+from modules.events import Preview, Step
+from modules.families.family import LatentFormat
+from modules.sampling.sampler import Denoise
+
+SECONDS_BETWEEN = 0.1  # nobody sees more previews than ten a second; on a small model each would cost a tenth of a step
+
+
+def watched(
+    denoise: Denoise,
+    job: Job,
+    sigmas: Sequence[float],
+    latent: LatentFormat,
+    report: Report,
+    preview_every: int,
+    clock: Callable[[], float] = time.monotonic,
+) -> Denoise:
+    """Return `denoise` that tells `Step` once for each step, and `Preview` every `preview_every` of them (0: never).
+
+    A sampler may call several times within a step, at levels in between: the step is the one its `sigma` lies in.
+    """
+    steps = len(sigmas) - 1
+    rising = [-sigma for sigma in sigmas]
+    told = 0
+    shown = -SECONDS_BETWEEN + clock()
+
+    def step(x: Tensor, sigma: float) -> Tensor:
+        nonlocal told, shown
+        answer = denoise(x, sigma)
+        # A level a sampler worked out itself may differ from the schedule's in the last bits.
+        done = min(bisect_right(rising, -sigma * (1 - 1e-6)), steps)
+        if done <= told:
+            return answer
+        told = done
+        first = job.shots[0].index
+        report.tell(Step(image=first, batch=len(job.shots), images=job.images, step=done, steps=steps))
+        if preview_every and done % preview_every == 0 and clock() - shown >= SECONDS_BETWEEN:
+            for shot, guess in zip(job.shots, answer, strict=True):
+                report.tell(Preview(image=shot.index, webp=preview(guess, latent)))
+            shown = clock()
+        return answer
+
+    return step

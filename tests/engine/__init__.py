@@ -1,0 +1,1 @@
+"""The engine on a tiny random model: order, counts, events, errors."""

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from modules.engine.conditioning import CACHED, Encoder, joined
+from modules.families.family import Conditioning
+from modules.prompts.chunks import Chunk
+from modules.prompts.vocabulary import ClipTokenizer
+
+
+class Model:
+    """Says the number of each token, and counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.tokenizer = ClipTokenizer()
+        self.asked = 0
+
+    def encode(self, prompts: Sequence[Sequence[Chunk]]) -> Conditioning:
+        self.asked += 1
+        rows = [[token for chunk in prompt for token in chunk.ids] for prompt in prompts]
+        return Conditioning(torch.tensor(rows, dtype=torch.float32)[..., None])
+
+
+def encoder() -> tuple[Any, Encoder]:
+    model: Any = Model()
+    return model, Encoder(model)
+
+
+def test_a_text_is_encoded_once() -> None:
+    model, encode = encoder()
+    first = encode(("a red circle", ""))
+    asked = model.asked
+    assert torch.equal(encode(("a red circle", "")).context, first.context)
+    assert model.asked == asked == 2
+
+
+def test_the_shorter_text_is_filled_up_with_empty_chunks() -> None:
+    _, encode = encoder()
+    long, short = encode(("circle " * 100, "blue")).context
+    assert len(long) == len(short) == 2 * 77
+    alone, empty = encode(("blue", "")).context
+    assert torch.equal(short, torch.cat([alone, empty]))
+
+
+def test_memory_of_texts_is_bounded() -> None:
+    model, encode = encoder()
+    for number in range(CACHED + 1):
+        encode((f"circle {number}",))
+    asked = model.asked
+    encode((f"circle {CACHED}",))
+    assert model.asked == asked
+    encode(("circle 0",))
+    assert model.asked == asked + 1
+
+
+def test_pooled_vectors_travel_along() -> None:
+    part = Conditioning(torch.zeros(1, 77, 4), torch.ones(1, 8))
+    both = joined([part, part])
+    assert both.context.shape == (2, 77, 4)
+    assert both.pooled is not None
+    assert both.pooled.shape == (2, 8)
+    assert joined([part]) is part
