@@ -1,0 +1,130 @@
+"""What goes over the pipe between the server and a worker, and what an engine must be able to do."""
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeVar
+
+from modules.engine.report import Report
+from modules.events import Event
+from modules.offers import Offers
+from modules.request import Request
+from modules.result import Picture, Recipe
+from modules.settings import Settings
+
+T = TypeVar("T")
+
+
+class Engine(Protocol):
+    """What makes pictures; lives in the worker process."""
+
+    @property
+    def device(self) -> object:
+        """The device; as text, what it is called: cpu, cuda:0."""
+        ...
+
+    def offers(self) -> Offers:
+        """Return what this engine can do, by name."""
+        ...
+
+    def generate(
+        self,
+        request: Request,
+        report: Report,
+        save: Callable[[Picture], T],
+        job: str = "",
+        done: Collection[int] = (),
+    ) -> Iterator[tuple[Picture, T]]:
+        """Make the pictures of `request` but those whose index is in `done`, each saved before it is yielded."""
+        ...
+
+
+EngineFactory = Callable[[Settings], Engine]
+"""Makes the engine inside the worker process; travels by name, so it is a function of a module or a partial of one."""
+
+
+# to the worker
+
+
+@dataclass(frozen=True)
+class Take:
+    """Do this job. Pictures in `done` exist already."""
+
+    job: str
+    request: Request
+    done: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A person wants the job to stop, or the present batch to be skipped."""
+
+    job: str
+    wish: Literal["skip", "stop"]
+
+
+# from the worker
+
+
+@dataclass(frozen=True)
+class Hello:
+    """The worker is ready for jobs."""
+
+    offers: Offers
+    device: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Told:
+    """An event of the job at work."""
+
+    job: str
+    event: Event
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A picture of the job is a complete file now."""
+
+    job: str
+    path: Path
+    recipe: Recipe
+    infotext: str
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The job is over: complete, stopped by a person, or failed for the reason given by `key`."""
+
+    job: str
+    outcome: Literal["done", "stopped", "failed"]
+    key: str = ""
+    values: dict[str, Any] = field(default_factory=dict)
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Unable:
+    """The engine cannot be made; the worker ends after this."""
+
+    key: str
+    values: dict[str, Any]
+    detail: str
+
+
+ToWorker = Take | Wish
+FromWorker = Hello | Told | Saved | Ended | Unable
+
+
+@dataclass(frozen=True)
+class WorkerState:
+    """A worker as a page shows it."""
+
+    name: str
+    device: str
+    stage: Literal["starting", "loading", "ready", "busy", "lost"]
+    model: str = ""  # what it has in memory
+    detail: str = ""  # why it was lost, the last time
+    pid: int = 0

@@ -1,0 +1,136 @@
+"""The server: everything a face needs, made once in the composition root, started and stopped as one."""
+
+import contextlib
+import threading
+import time
+
+from modules.errors import EaselError
+from modules.images.files import PictureFiles
+from modules.library.database import Database
+from modules.library.pictures import LOCAL, Library
+from modules.model_manager.catalog import Catalog
+from modules.offers import Offers, gather
+from modules.plugins import Plugins
+from modules.request import Request
+from modules.server.claims import Claims
+from modules.server.feed import Feed
+from modules.server.forms import Forms
+from modules.server.jobs import UNKNOWN_SIZE, Jobs
+from modules.server.launch import make_engine
+from modules.server.messages import EngineFactory, Hello, WorkerState
+from modules.server.process import Supervisor
+from modules.server.recovery import Registry
+from modules.server.shift import Post
+from modules.settings import Settings
+
+GRACE = 30.0
+
+
+class Server:
+    """Jobs, feed, library, forms and workers on one database."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        plugins: Plugins,
+        catalog: Catalog | None = None,
+        engine: EngineFactory = make_engine,
+        grace: float = GRACE,
+    ) -> None:
+        """Open the database; nothing runs before `start`. `engine` makes the engine in each worker process.
+
+        `grace`: seconds a step may go on after a person asked its job to stop, before the worker is killed.
+
+        Raises `SetupError` when the database cannot be used.
+        """
+        self.settings = settings
+        self.plugins = plugins
+        self.catalog = catalog or Catalog(settings)
+        self.offers: Offers = gather(plugins)
+        self.files = PictureFiles(settings.outputs)
+        devices = [each.strip() for each in settings.device.split(",") if each.strip()] or ["auto"]
+        self._database = Database(settings.database_url)
+        self.feed = Feed(self._database)
+        self.library = Library(self._database, settings.outputs)
+        self.forms = Forms(self._database)
+        self.jobs = Jobs(self._database, self.feed, self.library, len(devices))
+        self._claims = Claims(
+            self._database,
+            self.feed,
+            self.library,
+            self.files,
+            self.jobs.tracker,
+            settings.lease_seconds,
+            settings.max_deaths,
+        )
+        self._registry = Registry(self._database)
+        posts = [
+            Post(
+                settings.model_copy(update={"device": device}),
+                engine,
+                self.jobs,
+                self._claims,
+                self._registry,
+                self._greet,
+                grace,
+            )
+            for device in devices
+        ]
+        self._supervisors = [Supervisor(f"worker {place}", post) for place, post in enumerate(posts, 1)]
+        self._started = 0.0
+        self._ending = threading.Event()
+        self._taking_in = threading.Thread(target=self._take_in, name="taking in pictures", daemon=True)
+
+    @property
+    def workers(self) -> list[WorkerState]:
+        """The workers as they are now."""
+        return [each.state for each in self._supervisors]
+
+    def start(self) -> None:
+        """Clear up after an earlier run, then let the workers begin.
+
+        Half-written files are removed, and jobs that a crash left running go back to the queue with the pictures
+        they had written. Any other picture that is not on record is taken in meanwhile.
+
+        Raises `SetupError` when another server runs on the same database.
+        """
+        self._started = time.time()
+        dead = self._registry.open()
+        self.files.sweep()
+        self._claims.recover(dead)
+        if self.settings.start_paused:
+            self.jobs.pause(True)
+        for supervisor in self._supervisors:
+            supervisor.start()
+        self._taking_in.start()
+
+    def stop(self) -> None:
+        """End the workers and close the database; running jobs go back to the queue."""
+        self._ending.set()
+        for supervisor in self._supervisors:
+            supervisor.end()
+        for supervisor in self._supervisors:
+            supervisor.join()
+        if self._taking_in.is_alive():
+            self._taking_in.join()
+        self.feed.close()
+        self._registry.close()
+        self._database.close()
+
+    def submit(self, request: Request, owner: str = LOCAL, origin: str = "") -> str:
+        """Settle the names in `request`, draw its seed, queue it and return the job's id.
+
+        Raises `BadRequest` or `UnknownModel` before anything is queued.
+        """
+        settled = self.offers.settle(request)
+        model = self.catalog.find(settled.model)
+        settled = settled.model_copy(update={"model": model.name}).with_seed()
+        return self.jobs.add(settled, owner, origin, model.native_size or UNKNOWN_SIZE)
+
+    def _take_in(self) -> None:
+        """Look for unrecorded pictures beside the work: with a new database there may be very many."""
+        with contextlib.suppress(EaselError):  # what could not be recorded now is found at the next start
+            self.library.take_in(self.files, owner=LOCAL, before=self._started, going=lambda: not self._ending.is_set())
+
+    def _greet(self, hello: Hello) -> None:
+        self.offers = hello.offers

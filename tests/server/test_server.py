@@ -1,0 +1,123 @@
+"""The whole server with a worker process that answers at once."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from modules.errors import BadRequest, UnknownModel
+from modules.events import Loading, Note
+from tests.fakes import OFFERS, ask, make_no_engine
+from tests.serving import fake_server, running, until
+
+
+def test_from_asking_to_the_picture(tmp_path: Path) -> None:
+    with running(tmp_path) as server:
+        id = server.submit(ask("a red circle", sampler="dpm++ 2m karras", steps=3, batch_count=2), "anna", "phone")
+        until(lambda: not server.jobs.queue())
+        job = server.jobs.get(id)
+        assert job is not None and (job.status, job.owner, job.origin) == ("done", "anna", "phone")
+        assert (job.request.sampler, job.request.schedule, job.request.model) == ("DPM++ 2M", "Karras", "starter")
+        assert 0 <= job.request.seed < 2**32
+        seeds = [each.recipe.seed for each in job.pictures]
+        assert seeds == [job.request.seed, job.request.seed + 1]
+        assert all(each.path.is_file() and each.owner == "anna" for each in job.pictures)
+        worker = server.workers[0]
+        assert (worker.name, worker.device, worker.stage, worker.model) == ("worker 1", "cpu", "ready", "starter")
+        assert server.offers == OFFERS
+
+
+def test_what_cannot_be_done_is_not_queued(tmp_path: Path) -> None:
+    server = fake_server(tmp_path)
+    with pytest.raises(BadRequest):
+        server.submit(ask("a", sampler="nonsense"))
+    with pytest.raises(UnknownModel):
+        server.submit(ask("a", model="nonsense"))
+    assert server.jobs.recent() == [] and server.feed.last_seq == 0
+    server.stop()
+
+
+def test_interrupt_keeps_the_pictures_made_and_leaves_the_others(tmp_path: Path) -> None:
+    with running(tmp_path, seconds=0.02) as server:
+        first = server.submit(ask("first", steps=10, batch_count=50))
+        second = server.submit(ask("second", steps=1))
+        until(lambda: len(server.library.of_job(first)) == 1)
+        assert server.jobs.interrupt(first)
+        until(lambda: not server.jobs.queue())
+        stopped, done = server.jobs.get(first), server.jobs.get(second)
+        assert stopped is not None and stopped.status == "stopped" and 1 <= len(stopped.pictures) < 5
+        assert done is not None and done.status == "done"
+        assert server.feed.since(0, first)[-1].event.kind == "stopped"
+        assert server.workers[0].pid  # the same process all along
+        assert [each.event.kind for each in server.feed.since(0) if each.event.kind == "queued"] == ["queued"] * 2
+
+
+def test_skip_goes_on_with_the_next_batch(tmp_path: Path) -> None:
+    with running(tmp_path, seconds=0.02) as server:
+        id = server.submit(ask("first", steps=50, batch_count=2))
+        until(lambda: server.jobs.queue()[0].progress.step > 0)
+        assert server.jobs.skip(id)
+        until(lambda: not server.jobs.queue())
+        job = server.jobs.get(id)
+        assert job is not None and [each.index for each in job.pictures] == [1]
+        assert job.status == "done" and job.notes == (("skipped", {"first": 1, "last": 1}),)
+        assert Note(key="skipped", values={"first": 1, "last": 1}) in [each.event for each in server.feed.since(0)]
+
+
+@pytest.mark.parametrize(("prompt", "key"), [("fail", "broken_picture"), ("bug", "unexpected")])
+def test_a_job_that_fails_says_why_and_the_next_runs(tmp_path: Path, prompt: str, key: str) -> None:
+    with running(tmp_path) as server:
+        bad, good = server.submit(ask(prompt)), server.submit(ask("good", steps=1))
+        until(lambda: not server.jobs.queue())
+        failed, done = server.jobs.get(bad), server.jobs.get(good)
+        assert failed is not None and failed.status == "failed" and failed.error is not None
+        assert failed.error.key == key and "Traceback" in failed.error.detail
+        assert done is not None and done.status == "done"
+
+
+def test_the_model_is_loaded_once(tmp_path: Path) -> None:
+    with running(tmp_path) as server:
+        loads = []
+        for model in ("starter", "starter", "dreams"):
+            id = server.submit(ask("a", steps=1, model=model))
+            after = server.feed.last_seq
+            until(lambda: not server.jobs.queue())
+            loads.append(server.workers[0].model)
+            assert not any(isinstance(each.event, Loading) for each in server.feed.since(after, id))
+        assert loads == ["starter", "starter", "dreams"]
+
+
+def test_an_engine_that_cannot_start_is_shown_and_the_job_waits(tmp_path: Path) -> None:
+    with running(tmp_path, engine=make_no_engine) as server:
+        id = server.submit(ask("a"))
+        until(lambda: server.workers[0].stage == "lost")
+        assert "no module named torch" in server.workers[0].detail
+        job = server.jobs.get(id)
+        assert job is not None and (job.status, job.attempts) == ("queued", 0)
+
+
+def test_stopping_takes_no_time_and_leaves_no_process(tmp_path: Path) -> None:
+    with running(tmp_path, seconds=0.05) as server:
+        server.submit(ask("a", steps=150))
+        until(lambda: server.jobs.queue()[0].status == "running")
+        begun = time.monotonic()
+    assert time.monotonic() - begun < 5
+    assert not Path(f"/proc/{server.workers[0].pid}").exists()
+
+
+def test_a_picture_made_outside_is_taken_in_at_the_start(tmp_path: Path) -> None:
+    with running(tmp_path) as server:
+        server.submit(ask("a", steps=1))
+        until(lambda: not server.jobs.queue())
+    for each in (tmp_path / ".easel").iterdir():
+        each.unlink()
+    with running(tmp_path) as server:
+        until(lambda: len(server.library.recent(10)) == 1)
+
+
+def test_the_server_runs_without_torch() -> None:
+    forbidden = "import sys; sys.modules['torch'] = sys.modules['diffusers'] = sys.modules['transformers'] = None\n"
+    code = forbidden + "import modules.server.server"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
