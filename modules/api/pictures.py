@@ -1,0 +1,88 @@
+"""Pictures over HTTP: the files themselves, small versions of them, and live previews; found by id, never by path."""
+
+import os
+import secrets
+from pathlib import Path
+from types import MappingProxyType
+
+from fastapi import APIRouter, HTTPException, Response
+from fastapi.responses import FileResponse
+
+from modules.library.pictures import PictureRow
+from modules.server.server import Server
+
+SIDE = 288  # pixels of a thumbnail's longer side, at most: four columns on a dense screen
+SEALED = MappingProxyType(
+    {
+        # A picture never changes under its address (the address carries when it was made), so it is asked for once.
+        "Cache-Control": "private, max-age=31536000, immutable",
+        "Content-Security-Policy": "sandbox; default-src 'none'",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "X-Content-Type-Options": "nosniff",
+    }
+)
+
+
+def router(server: Server) -> APIRouter:
+    """Return the routes of pictures, thumbnails and previews."""
+    routes = APIRouter(prefix="/easel")
+
+    @routes.api_route("/pictures/{id}", methods=["GET", "HEAD"])
+    def picture(id: int, download: str | None = None) -> Response:
+        """Return the PNG file; as a file to keep when `download` is given."""
+        row = _row(server, id)
+        disposition = "inline" if download is None else "attachment"
+        return FileResponse(
+            row.path,
+            media_type="image/png",
+            headers=SEALED,
+            filename=row.path.name,
+            content_disposition_type=disposition,
+        )
+
+    @routes.api_route("/thumbnails/{id}.webp", methods=["GET", "HEAD"])
+    def thumbnail(id: int) -> Response:
+        """Return a WebP at most 288 pixels wide and high, made once and kept in the state folder."""
+        row = _row(server, id)
+        kept = server.settings.state / "thumbnails" / f"{id // 1000}" / f"{id}-{_moment(row)}.webp"
+        if not kept.is_file():
+            _write(kept, server.files.thumbnail(row.path, SIDE))
+        return FileResponse(kept, media_type="image/webp", headers=SEALED)
+
+    @routes.get("/previews/{job}")
+    def preview(job: str) -> Response:
+        """Return how the job's picture looks now."""
+        found = server.feed.preview(job)
+        if found is None:
+            raise HTTPException(404)
+        return Response(found[1], media_type="image/webp", headers={**SEALED, "Cache-Control": "no-store"})
+
+    return routes
+
+
+def picture_url(row: PictureRow, download: bool = False) -> str:
+    """Return the address of a picture. It carries when the picture was made, so that no cache mistakes it."""
+    return f"/easel/pictures/{row.id}?at={_moment(row)}" + ("&download" if download else "")
+
+
+def thumbnail_url(row: PictureRow) -> str:
+    """Return the address of a picture's small version."""
+    return f"/easel/thumbnails/{row.id}.webp?at={_moment(row)}"
+
+
+def _row(server: Server, id: int) -> PictureRow:
+    row = server.library.get(id) if id < 2**63 else None
+    if row is None or not row.path.is_file():
+        raise HTTPException(404)
+    return row
+
+
+def _moment(row: PictureRow) -> str:
+    return format(int(row.created.timestamp() * 1000), "x")
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{secrets.token_hex(6)}.tmp")
+    temporary.write_bytes(data)
+    os.replace(temporary, path)

@@ -1,0 +1,1 @@
+"""The page: Gradio components on our own FastAPI application."""

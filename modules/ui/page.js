@@ -1,0 +1,98 @@
+// What no Gradio component does: shortcuts, the full-size view, copying, and saving what a page that goes away had typed.
+(() => {
+  const [forms, words, theme] = ['forms', 'words', 'theme'].map(
+    (name) => JSON.parse(document.getElementById(`easel-${name}`).textContent));
+  const say = words[navigator.language.split('-')[0]] ?? words.en;
+  document.documentElement.lang = navigator.language;
+
+  const tab = 'txt2img';
+  const press = (name) => document.getElementById(`${tab}_${name}`)?.click();
+
+  // Shortcuts. A dropdown or the full-size view takes Escape for itself.
+  document.addEventListener('keydown', (event) => {
+    if (event.defaultPrevented || event.isComposing) return;
+    if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) {
+      event.preventDefault();
+      press('generate');
+    } else if (event.key === 'Enter' && event.altKey) {
+      event.preventDefault();
+      press('skip');
+    } else if (event.key === 'Escape' && !zoom.open && !document.querySelector('ul.options, [role=listbox]')) {
+      press('interrupt');
+    }
+  }, true);
+
+  // The full-size view: the browser's own dialog, which closes on Escape and keeps the focus.
+  const zoom = document.createElement('dialog');
+  zoom.id = 'easel-zoom';
+  const large = zoom.appendChild(document.createElement('img'));
+  large.alt = '';
+  const close = zoom.appendChild(document.createElement('button'));
+  close.type = 'button';
+  close.textContent = '×';
+  close.setAttribute('aria-label', say.close);
+  zoom.addEventListener('click', () => zoom.close());
+  zoom.addEventListener('keydown', (event) => {
+    const step = {ArrowLeft: -1, ArrowRight: 1}[event.key];
+    if (!step) return;
+    const thumbs = [...document.querySelectorAll(`#${tab}_strip [data-picture]:not(.now)`)];
+    const at = thumbs.findIndex((each) => each.getAttribute('aria-pressed') === 'true');
+    const next = thumbs[at + step];
+    if (next) next.click();
+  });
+  const follow = new MutationObserver(() => {
+    const opener = document.querySelector(`#${tab}_stage [data-zoom]`);
+    if (zoom.open && opener && large.getAttribute('src') !== opener.dataset.zoom) large.src = opener.dataset.zoom;
+  });
+
+  document.addEventListener('click', async (event) => {
+    const opener = event.target.closest('[data-zoom]');
+    if (opener) {
+      large.src = opener.dataset.zoom;
+      zoom.showModal();
+    }
+    const copier = event.target.closest('[data-copy]');
+    if (copier) {
+      await navigator.clipboard.writeText(document.querySelector(copier.dataset.copy).textContent);
+      copier.classList.add('did');
+      setTimeout(() => copier.classList.remove('did'), 1200);
+    }
+  });
+
+  // A button drawn as an icon says its name when pointed at.
+  document.addEventListener('mouseover', (event) => {
+    const button = event.target.closest?.('button.tool:not([title])');
+    if (button) button.title = button.textContent.trim();
+  });
+
+  // On a phone, what begins is brought into sight.
+  document.addEventListener('click', (event) => {
+    if (event.target.closest(`#${tab}_generate`) && matchMedia('(max-width: 760px)').matches) {
+      document.getElementById(`${tab}_stage`).scrollIntoView({behavior: 'smooth', block: 'nearest'});
+    }
+  });
+
+  // Gradio saves the form as it changes. What was typed while the server was away is sent when the page goes.
+  const unsaved = new Set();
+  window.easel = {saved: () => unsaved.clear()};
+  const field_of = (target) => target.closest?.(`[id^="${tab}_"]`)?.id.slice(tab.length + 1);
+  document.addEventListener('input', (event) => {
+    const name = field_of(event.target);
+    if (forms[tab].includes(name)) unsaved.add(name);
+  }, true);
+  window.addEventListener('pagehide', () => {
+    const values = {};
+    for (const name of unsaved) {
+      const box = document.querySelector(`#${tab}_${name} :is(textarea, input)`);
+      if (box) values[name] = box.value;
+    }
+    if (Object.keys(values).length) {
+      navigator.sendBeacon(`/easel/forms/${tab}`, new Blob([JSON.stringify(values)], {type: 'application/json'}));
+    }
+  });
+
+  // Gradio runs this when the page is there.
+  document.body.append(zoom);
+  follow.observe(document.body, {subtree: true, attributes: true, attributeFilter: ['data-zoom']});
+  if (theme) document.body.classList.toggle('dark', theme === 'dark');
+})();

@@ -1,0 +1,48 @@
+"""Small things the panels share, as HTML: icon buttons, spans of time, what became of a job."""
+
+from modules.server.views import Job
+from modules.ui.markup import Html, element, icon, joined
+from modules.words import Words
+
+
+def span_of(seconds: float | None, words: Words) -> str:
+    """Return a time span as people say it: "8 s", "2 min 5 s", "1 h 3 min"; empty when unknown."""
+    if seconds is None:
+        return ""
+    whole = max(1, round(seconds))
+    hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
+    if hours:
+        return words.say("ui.span_hours", hours=hours, minutes=minutes)
+    if minutes:
+        return words.say("ui.span_minutes", minutes=minutes, seconds=rest)
+    return words.say("ui.span_seconds", seconds=rest)
+
+
+def button(act: str, drawing: str, label: str, **data: object) -> Html:
+    """Return an icon button with an accessible name; `data` travels with its event."""
+    values = {f"data_{name}": value for name, value in data.items()}
+    return element(
+        "button", icon(drawing), type="button", cls="tool", data_act=act, title=label, aria_label=label, **values
+    )
+
+
+def outcome(job: Job, words: Words) -> list[str]:
+    """What became of a job, and how many pictures it left where that is not the one it was asked for."""
+    made = len(job.pictures)
+    counted = made > 1 or (made > 0 and job.status != "done")
+    return [words.say(f"ui.ended_{job.status}"), *([words.say("ui.images", images=made)] if counted else [])]
+
+
+def short(job: Job, words: Words) -> str:
+    """Return the beginning of a job's prompt on one line."""
+    return " ".join(job.request.prompt.split())[:120] or words.say("ui.no_prompt")
+
+
+def counter(tokens: int, limit: int, words: Words) -> Html:
+    """Return "12/75", said in full to screen readers."""
+    return element("span", f"{tokens}/{limit}", title=words.say("ui.tokens", tokens=tokens, limit=limit))
+
+
+def plain(text: str) -> Html:
+    """Return `text` as HTML that shows it as it is: a toast would take it for HTML."""
+    return joined(text)

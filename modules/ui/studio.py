@@ -1,0 +1,145 @@
+"""The components of a tab that makes pictures: prompts, buttons, settings, and what is watched.
+
+They are laid out by `style.css`: beside each other on a wide screen, the result first on a phone.
+"""
+
+import gradio as gr
+
+from modules.errors import EaselError
+from modules.request import BATCH_COUNT, BATCH_SIZE, CFG_SCALE, SIZE, STEPS, Request
+from modules.ui import pieces
+from modules.ui.fields import Form, build_fields
+from modules.ui.panel import panel
+from modules.ui.tab import Page
+from modules.ui.watch import IDLE, Watch
+
+UNKNOWN_SIZE = 512  # pixels, for a checkpoint that does not say
+
+
+class Studio:
+    """The components, and the form they fill. `name` is the tab's, and begins the id of each of them."""
+
+    def __init__(self, page: Page, name: str) -> None:
+        self.name = name
+        self.words = page.words
+        self.server = page.server
+        self.form = page.forms[name] = Form(name)
+        self.form.add("model", page.model)
+        self.sliders: list[tuple[gr.Slider, gr.Number]] = []
+        with gr.Column(elem_id=name, elem_classes="studio"):
+            self._prompts()
+            self._actions()
+            self._settings()
+            self._result()
+        lists = {field: self.form.components[field] for field in ("model", "sampler", "schedule")}
+        panels = {**self.panels, "health": page.health}
+        self.watch = Watch(page.server, page.words, self.choice, self.seen, self.timer, panels, lists)
+
+    def native_size(self, model: str) -> int:
+        """Return the side in pixels that the checkpoint `model` was made for."""
+        try:
+            return self.server.catalog.find(model).native_size or UNKNOWN_SIZE
+        except EaselError:
+            return UNKNOWN_SIZE
+
+    def _prompts(self) -> None:
+        with gr.Column(elem_classes="prompts", min_width=0):
+            self.counters: dict[str, gr.HTML] = {}
+            for name, hint, lines in (("prompt", "prompt_hint", 3), ("negative_prompt", "negative_hint", 3)):
+                with gr.Column(elem_classes="prompt-box", min_width=0):
+                    box = gr.Textbox(
+                        value="",
+                        label=self.words(name),
+                        placeholder=self.words(hint),
+                        lines=lines,
+                        max_lines=12,
+                        elem_id=f"{self.name}_{name}",
+                        elem_classes="field",
+                    )
+                    self.form.add(name, box)
+                    self.counters[name] = gr.HTML(
+                        pieces.counter(0, 75, self.words.heard(None)),
+                        apply_default_css=False,
+                        elem_classes="counter",
+                        js_on_load=None,
+                    )
+
+    def _actions(self) -> None:
+        with gr.Column(elem_classes="actions", min_width=0):
+            self.generate = gr.Button(self.words("generate"), variant="primary", elem_id=f"{self.name}_generate")
+            with gr.Row(elem_classes="pair"):
+                self.interrupt = gr.Button(self.words("interrupt"), elem_id=f"{self.name}_interrupt", min_width=0)
+                self.skip = gr.Button(self.words("skip"), elem_id=f"{self.name}_skip", min_width=0)
+
+    def _settings(self) -> None:
+        size = self.native_size("")
+        with gr.Column(elem_classes="settings", min_width=0):
+            with gr.Row(elem_classes="line two"):
+                self._list("sampler", [*self.server.offers.samplers])
+                self._list("schedule", [*self.server.offers.schedules])
+            self._number("steps", 20, (*STEPS, 1))
+            with gr.Row(elem_classes="line sizes"):
+                with gr.Column(elem_classes="both", min_width=0):
+                    self._number("width", size, SIZE)
+                    self._number("height", size, SIZE)
+                self.swap = gr.Button(self.words("swap"), elem_id=f"{self.name}_swap", elem_classes="tool", min_width=0)
+            with gr.Row(elem_classes="line two"):
+                self._number("batch_count", 1, (*BATCH_COUNT, 1), slider=False)
+                self._number("batch_size", 1, (*BATCH_SIZE, 1), slider=False)
+            self._number("cfg_scale", 7, (*CFG_SCALE, 0.5))
+            with gr.Row(elem_classes="line seeds"):
+                seed = gr.Textbox("-1", label=self.words("seed"), elem_id=f"{self.name}_seed", max_lines=1, min_width=0)
+                self.form.add("seed", seed)
+                self.dice = gr.Button(
+                    self.words("random_seed"), elem_id=f"{self.name}_random_seed", elem_classes="tool", min_width=0
+                )
+                self.reuse = gr.Button(
+                    self.words("reuse_seed"), elem_id=f"{self.name}_reuse_seed", elem_classes="tool", min_width=0
+                )
+            with gr.Column(elem_classes="extras", min_width=0):
+                build_fields(self.form, self.server.plugins, self.words)
+
+    def _result(self) -> None:
+        # What the page has chosen and seen travels with it; the server keeps nothing about a page.
+        self.choice = gr.Textbox("{}", visible=False)
+        self.seen = gr.Textbox("{}", visible=False)
+        self.timer = gr.Timer(IDLE)
+        self.panels: dict[str, gr.HTML] = {}
+        with gr.Column(elem_classes="result", min_width=0):
+            for name in ("progress", "stage", "strip", "parameters"):
+                self.panels[name] = panel(f"{self.name}_{name}")
+        with gr.Column(elem_classes="side", min_width=0):
+            self.panels["queue"] = panel(f"{self.name}_queue")
+
+    def _list(self, name: str, choices: list[str]) -> None:
+        first = Request.model_fields[name].default
+        # A name that is not in the list reaches the server all the same, which answers with the allowed ones.
+        box = gr.Dropdown(
+            choices,
+            value=first,
+            label=self.words(name),
+            elem_id=f"{self.name}_{name}",
+            allow_custom_value=True,
+            min_width=0,
+        )
+        self.form.add(name, box)
+
+    def _number(self, name: str, value: float, bounds: tuple[float, float, float], slider: bool = True) -> None:
+        """A number box without bounds of its own (the request has them, and says so), and a slider to drag it by."""
+        least, most, step = bounds
+        with gr.Column(elem_classes="number" + ("" if slider else " plain"), min_width=0):
+            box = gr.Number(value, label=self.words(name), elem_id=f"{self.name}_{name}", step=step, min_width=0)
+            self.form.add(name, box)
+            if slider:
+                drag = gr.Slider(
+                    least,
+                    most,
+                    value,
+                    step=step,
+                    label=self.words(name),
+                    show_label=False,
+                    buttons=[],
+                    elem_id=f"{self.name}_{name}_slider",
+                    min_width=0,
+                )
+                self.sliders.append((drag, box))

@@ -1,0 +1,181 @@
+"""The tab that makes pictures from words."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from modules.errors import EaselError
+from modules.hooks import hookimpl
+from modules.prompts.chunks import count
+from modules.prompts.vocabulary import ClipTokenizer
+from modules.request import make_request
+from modules.ui import pieces
+from modules.ui.acts import perform
+from modules.ui.device import device_of
+from modules.ui.fields import as_request
+from modules.ui.page_words import explain
+from modules.ui.studio import Studio
+from modules.ui.tab import Page, Tab
+from modules.ui.watch import OWNER, Choice, Seen, packed, told
+
+NAME = "txt2img"
+SETTLE = 0.4  # seconds a change is given to settle before it is saved or counted
+QUIET: Mapping[str, Any] = MappingProxyType({"queue": False, "show_progress": "hidden", "api_visibility": "private"})
+QUEUED: Mapping[str, Any] = MappingProxyType(
+    {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
+)
+
+
+@hookimpl
+def tabs() -> Sequence[Tab]:
+    """Offer this tab."""
+    return [Tab(NAME, 10, build)]
+
+
+def build(page: Page) -> None:
+    """Build the tab: components first, then what happens when they are used."""
+    Txt2img(page).connect()
+
+
+class Txt2img:
+    """What happens on the tab."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.words = page.words
+        self.server = page.server
+        self.studio = Studio(page, NAME)
+        self.form = self.studio.form
+        self.watch = self.studio.watch
+
+    @cached_property
+    def tokenizer(self) -> ClipTokenizer:
+        """The vocabulary of the token counter, read when it is first needed."""
+        return ClipTokenizer()
+
+    def connect(self) -> None:
+        """Connect the components to their handlers."""
+        studio, watch = self.studio, self.watch
+        parts: dict[str, Any] = dict(self.form.components)
+        told_by = [watch.choice, watch.seen]
+        for event in (studio.generate.click, parts["prompt"].submit, parts["negative_prompt"].submit):
+            event(self.add, told_by, watch.outputs, inputs_kwargs=parts, trigger_mode="multiple", **QUEUED)
+        studio.interrupt.click(self.stop_job, told_by, watch.outputs, trigger_mode="multiple", **QUEUED)
+        studio.skip.click(self.skip_batch, told_by, watch.outputs, trigger_mode="multiple", **QUEUED)
+        watch.timer.tick(watch.tick, told_by, watch.outputs, **QUIET)
+        for part in studio.panels.values():
+            part.act(self.act, told_by, watch.outputs, trigger_mode="multiple", **QUEUED)
+        self._connect_fields(parts)
+        self.page.blocks.load(self.load, None, [*parts.values(), *watch.outputs], **QUIET)
+
+    def _connect_fields(self, parts: dict[str, Any]) -> None:
+        """What a person types is saved as it settles; what a button fills in is saved at once."""
+        studio, sides = self.studio, [parts["width"], parts["height"]]
+        keep: dict[str, Any] = {"fn": self.save, "inputs": None, "outputs": None, "inputs_kwargs": parts, **QUIET}
+        for slider, box in studio.sliders:
+            slider.input(None, slider, box, js="(value) => value", **QUIET).then(**keep)
+            box.change(None, box, slider, js="(value) => value ?? 0", **QUIET)
+        studio.swap.click(None, sides, sides, js="(width, height) => [height, width]", **QUIET).then(**keep)
+        studio.dice.click(None, None, parts["seed"], js="() => '-1'", **QUIET).then(**keep)
+        studio.reuse.click(self.reuse_seed, [self.watch.seen], parts["seed"], **QUIET).then(**keep)
+        parts["model"].input(self.resize, [parts["model"], *sides], sides, **QUIET).then(**keep)
+        typed = [part.input for part in parts.values()]
+        later: dict[str, Any] = {"inputs_kwargs": parts, "trigger_mode": "always_last", **QUIET}
+        saved = gr.on(typed, self.save_later, None, None, **later)
+        saved.success(None, None, None, js="() => window.easel.saved()", **QUIET)
+        for name, counter in studio.counters.items():
+            parts[name].change(self.count, parts[name], counter, trigger_mode="always_last", **QUIET)
+
+    def load(self, request: gr.Request) -> dict[Component, Any]:
+        """Give a fresh page the last values of the form and everything there is to watch."""
+        kept = self.form.restored(self.server.forms.load(OWNER, NAME))
+        if not any(kept["model"] == each.name for each in self.server.catalog.checkpoints()):
+            kept["model"] = self.form.defaults()["model"]
+        updates: dict[Component, Any] = self.watch.look(Choice(), Seen(), self.words.heard(request))
+        for name, value in kept.items():
+            part = self.form.components[name]
+            updates[part] = gr.update(**{**updates.get(part, {}), "value": value})
+        return updates
+
+    def add(self, choice: str, seen: str, request: gr.Request, **values: Any) -> Any:
+        """Add a job; a request that is not allowed is answered with what is, and changes nothing."""
+        words = self.words.heard(request)
+        self.save(**values)
+        try:
+            origin = device_of(request.headers.get("user-agent", ""), words)
+            job = self.server.submit(make_request(as_request(values)), OWNER, origin)
+        except EaselError as error:
+            gr.Warning(pieces.plain(explain(error, words)))
+            return gr.skip()
+        return self._shown(Choice(job), seen, request)
+
+    def stop_job(self, choice: str, seen: str, request: gr.Request) -> Any:
+        """Interrupt the job this page watches, and no other."""
+        self.server.jobs.interrupt(told(Seen, seen).job)
+        return self._shown(told(Choice, choice), seen, request)
+
+    def skip_batch(self, choice: str, seen: str, request: gr.Request) -> Any:
+        """Let the job this page watches go on with its next batch."""
+        self.server.jobs.skip(told(Seen, seen).job)
+        return self._shown(told(Choice, choice), seen, request)
+
+    def act(self, choice: str, seen: str, event: gr.EventData, request: gr.Request) -> Any:
+        """Do what a button inside a panel asks for."""
+        asked = {str(name): str(value) for name, value in dict(event._data or {}).items()}
+        words = self.words.heard(request)
+        try:
+            chosen = perform(self.server, told(Choice, choice), asked)
+        except EaselError as error:
+            gr.Warning(pieces.plain(explain(error, words)))
+            return gr.skip()
+        return self._shown(chosen, seen, request)
+
+    def reuse_seed(self, seen: str) -> Any:
+        """Return the seed of the picture the page shows, in the making or finished."""
+        shown = told(Seen, seen)
+        picture = self.server.library.get(shown.picture)
+        job = self.server.jobs.get(shown.job)
+        if picture is not None:
+            return str(picture.recipe.seed)
+        return str(job.request.seed) if job is not None else gr.skip()
+
+    def resize(self, model: str, width: float | None, height: float | None) -> Any:
+        """Follow the checkpoint's native size, unless the size was set by hand."""
+        native = {each.native_size for each in self.server.catalog.checkpoints()}
+        if width != height or width not in native:
+            return gr.skip()
+        size = self.studio.native_size(model)
+        return size, size
+
+    def save(self, **values: Any) -> None:
+        """Keep the values of the form."""
+        self.server.forms.save(OWNER, NAME, {name: _writable(value) for name, value in values.items()})
+
+    async def save_later(self, **values: Any) -> None:
+        """Keep the values of the form; while somebody types, twice a second is enough."""
+        await asyncio.to_thread(self.save, **values)
+        await asyncio.sleep(SETTLE)
+
+    async def count(self, prompt: str, request: gr.Request) -> str:
+        """Return the token counter of a prompt."""
+        shown = await asyncio.to_thread(self._count, prompt or "", request)
+        await asyncio.sleep(SETTLE)
+        return shown
+
+    def _count(self, prompt: str, request: gr.Request) -> str:
+        tokens, limit = count(prompt, self.tokenizer)
+        return pieces.counter(tokens, limit, self.words.heard(request))
+
+    def _shown(self, choice: Choice, seen: str, request: gr.Request) -> Any:
+        updates = self.watch.look(choice, told(Seen, seen), self.words.heard(request))
+        return {**updates, self.watch.choice: packed(choice)}
+
+
+def _writable(value: Any) -> Any:
+    """Half of a surrogate pair, which a browser may send, cannot be written anywhere."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value

@@ -1,0 +1,164 @@
+"""An engine that draws what the words of a prompt say, slowly and with previews: a page has something to show.
+
+`python -m tests.ui.drawing PORT FOLDER SECONDS` serves the real page and queue on it.
+"""
+
+import base64
+import io
+import sys
+import time
+from collections.abc import Callable, Collection, Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from PIL import Image, ImageDraw
+
+from modules.commands.rooms import builtins
+from modules.errors import BrokenPicture, Cancelled, UnknownModel
+from modules.events import Note, Preview, Step
+from modules.model_manager.catalog import Catalog, ModelFile
+from modules.offers import Offers, gather
+from modules.plugins import make_plugins
+from modules.request import Request, Shot
+from modules.result import Picture, Recipe
+from modules.server.server import Server
+from modules.settings import Settings
+
+if TYPE_CHECKING:  # it brings in torch
+    from modules.engine.report import Report
+
+T = TypeVar("T")
+COLOURS = {"red": (220, 40, 40), "blue": (40, 80, 220), "green": (40, 160, 70), "yellow": (240, 200, 40)}
+
+
+class TwoCheckpoints:
+    """A catalog that needs no files."""
+
+    files = (
+        ModelFile("dreams", Path("dreams"), family="sd1", native_size=96),
+        ModelFile("starter", Path("starter"), family="sd1", hash="0123456789", native_size=64),
+    )
+
+    def checkpoints(self) -> list[ModelFile]:
+        return list(self.files)
+
+    def find(self, name: str) -> ModelFile:
+        for file in self.files:
+            if name in (file.name, file.title) or (not name and file.name == "starter"):
+                return file
+        raise UnknownModel("unknown_model", value=name, allowed="dreams, starter")
+
+
+class DrawingEngine:
+    """A circle in the first colour the prompt names on a ground in the second, emerging from grey step by step."""
+
+    device = "cpu"
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds  # for each step
+
+    def offers(self) -> Offers:
+        return gather(make_plugins("ui", builtins("ui"), None))
+
+    def generate(
+        self,
+        request: Request,
+        report: "Report",
+        save: Callable[[Picture], T],
+        job: str = "",
+        done: Collection[int] = (),
+    ) -> Iterator[tuple[Picture, T]]:
+        if request.prompt == "fail":
+            raise BrokenPicture("broken_decode", dtype="float16")
+        shots = request.shots()
+        for first in range(0, len(shots), request.batch_size):
+            batch = [each for each in shots[first : first + request.batch_size] if each.index not in done]
+            if batch and self._steps(request, batch, len(shots), report):
+                for shot in batch:
+                    picture = Picture(_drawn(request, shot, 1.0), _recipe(request, shot, job))
+                    yield picture, save(picture)
+
+    def _steps(self, request: Request, batch: list[Shot], images: int, report: "Report") -> bool:
+        for step in range(1, request.steps + 1):
+            wanted = report.wanted()
+            if wanted == "stop":
+                raise Cancelled("cancelled")
+            if wanted == "skip":
+                report.tell(Note(key="skipped", values={"first": batch[0].index + 1, "last": batch[-1].index + 1}))
+                return False
+            time.sleep(self.seconds)
+            small = io.BytesIO()
+            _drawn(request, batch[0], step / request.steps).save(small, "WEBP")
+            report.tell(Preview(image=batch[0].index, webp=base64.b64encode(small.getvalue()).decode()))
+            report.tell(Step(image=batch[0].index, batch=len(batch), images=images, step=step, steps=request.steps))
+        return True
+
+
+def _drawn(request: Request, shot: Shot, clearness: float) -> Image.Image:
+    named = [COLOURS[word] for word in shot.prompt.lower().split() if word in COLOURS]
+    front, back = [*named, COLOURS["red"], COLOURS["blue"]][:2] if len(named) < 2 else named[:2]
+    width, height = request.width or 64, request.height or 64
+    image = Image.new("RGB", (width, height), back)
+    radius = min(width, height) * 0.3
+    middle = (width / 2, height / 2)
+    ImageDraw.Draw(image).ellipse(
+        [middle[0] - radius, middle[1] - radius, middle[0] + radius, middle[1] + radius], fill=front
+    )
+    return Image.blend(Image.new("RGB", image.size, (128, 128, 128)), image, clearness)
+
+
+def _recipe(request: Request, shot: Shot, job: str) -> Recipe:
+    return Recipe(
+        prompt=shot.prompt,
+        negative_prompt=shot.negative_prompt,
+        model=request.model,
+        model_hash="0123456789",
+        family="sd1",
+        sampler=request.sampler,
+        schedule=request.schedule,
+        steps=request.steps,
+        width=request.width or 64,
+        height=request.height or 64,
+        cfg_scale=request.cfg_scale,
+        seed=shot.seed,
+        device="cpu",
+        dtype="fp32",
+        job=job,
+        index=shot.index,
+    )
+
+
+def make_drawing_engine(settings: Settings, seconds: float = 0.0) -> DrawingEngine:
+    return DrawingEngine(seconds)
+
+
+def drawing_server(folder: Path, seconds: float = 0.1, **settings: object) -> Server:
+    """A server on `folder` whose workers draw; not started."""
+    made = Settings(data_dir=folder, **settings)  # type: ignore[arg-type]
+    plugins = make_plugins("ui", builtins("ui"), made.extensions)
+    return Server(
+        made, plugins, cast(Catalog, TwoCheckpoints()), partial(make_drawing_engine, seconds=seconds), grace=2.0
+    )
+
+
+def main() -> None:
+    import uvicorn
+
+    from modules.commands.serve import bound_socket
+    from modules.ui.app import build_app
+
+    server = drawing_server(Path(sys.argv[2]), float(sys.argv[3]), port=int(sys.argv[1]))
+    app = build_app(server)
+    server.start()
+    listener = bound_socket(server.settings)
+    sys.stdout.write(f"http://127.0.0.1:{server.settings.port}/\n")
+    sys.stdout.flush()
+    try:
+        uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)).run([listener])
+    finally:
+        server.stop()
+
+
+if __name__ == "__main__":
+    main()
