@@ -1,0 +1,1 @@
+"""The embedded default model: the pictures it learns from, its training and its evaluation."""
