@@ -17,6 +17,7 @@ STEPS = (1, 150)
 CFG_SCALE = (1.0, 30.0)
 BATCH_COUNT = (1, 100)
 BATCH_SIZE = (1, 8)
+CLIP_SKIP = (1, 12)
 LARGEST_SEED = 2**64 - 1
 PROMPT_LENGTH = 10_000  # characters
 
@@ -42,6 +43,8 @@ class Request(BaseModel):
     prompt: str = Field("", max_length=PROMPT_LENGTH)
     negative_prompt: str = Field("", max_length=PROMPT_LENGTH)
     model: str = ""  # a name of the catalog; empty means the one chosen on the page, or the first there is
+    vae: str = "Automatic"  # automatic: the file beside the checkpoint, if any; None: the checkpoint's own; or a name
+    clip_skip: int = Field(1, ge=CLIP_SKIP[0], le=CLIP_SKIP[1])  # 2: what the text encoder's last layer but one said
     sampler: str = "DPM++ 2M"
     schedule: str = "Automatic"  # automatic: the schedule the sampler was made for
     steps: int = Field(20, ge=STEPS[0], le=STEPS[1])
@@ -101,6 +104,7 @@ def _explained(error: ValidationError, values: Mapping[str, Any]) -> BadRequest:
         "height": ("size", {"least": SIZE[0], "most": SIZE[1], "step": SIZE[2]}),
         "steps": ("whole_number", {"least": STEPS[0], "most": STEPS[1]}),
         "cfg_scale": ("number", {"least": CFG_SCALE[0], "most": CFG_SCALE[1]}),
+        "clip_skip": ("whole_number", {"least": CLIP_SKIP[0], "most": CLIP_SKIP[1]}),
         "seed": ("seed", {"most": LARGEST_SEED}),
         "batch_count": ("whole_number", {"least": BATCH_COUNT[0], "most": BATCH_COUNT[1]}),
         "batch_size": ("whole_number", {"least": BATCH_SIZE[0], "most": BATCH_SIZE[1]}),

@@ -16,6 +16,10 @@ class Recipe(BaseModel):
     model: str
     model_hash: str  # the first 10 hexadecimal digits of SHA-256 of the weights
     family: str
+    vae: str = ""  # a file of its own; empty when the checkpoint's own was used
+    vae_hash: str = ""
+    clip_skip: int = 1
+    networks: dict[str, dict[str, str]] = Field(default_factory=dict)  # kind -> name -> short hash
     sampler: str
     schedule: str
     steps: int

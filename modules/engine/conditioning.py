@@ -61,4 +61,8 @@ def joined(parts: Sequence[Conditioning]) -> Conditioning:
     if len(parts) == 1:
         return parts[0]
     pooled = [part.pooled for part in parts if part.pooled is not None]
-    return Conditioning(torch.cat([part.context for part in parts]), torch.cat(pooled) if pooled else None)
+    return Conditioning(
+        torch.cat([part.context for part in parts]),
+        torch.cat(pooled) if pooled else None,
+        {name: torch.cat([part.extra[name] for part in parts]) for name in parts[0].extra},
+    )

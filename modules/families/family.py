@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from modules.prompts.chunks import Chunk
     from modules.prompts.vocabulary import ClipTokenizer
@@ -23,26 +23,32 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Entry:
-    """Where one tensor lies: `start` and `size` are bytes within `file`; `dtype` is the safetensors name ("F16")."""
+    """Where one tensor lies: `start` and `size` are bytes within `file`; `dtype` is the safetensors name ("F16").
+
+    `shape` is what a module wants. A stored matrix that is the transpose of that is `transposed`.
+    """
 
     file: Path
     dtype: str
     shape: tuple[int, ...]
     start: int
     size: int
+    transposed: bool = False
 
 
 @dataclass(frozen=True)
 class Header:
     """What a checkpoint says of itself before any weight is read.
 
-    A diffusers folder's tensors are named `component.key` ("unet.conv_in.weight"); `configs` holds the folder's small
-    JSON files by component, with "easel" for what a model says to Easel only.
+    Tensors are named `component.key` as a diffusers folder has them ("unet.conv_in.weight"), whatever the file calls
+    them; `configs` holds diffusers' configs by component, with "easel" for what a model says to Easel only; `metadata`
+    is the text a safetensors file carries.
     """
 
     path: Path
     entries: Mapping[str, Entry]
     configs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
     def part(self, name: str) -> dict[str, Entry]:
         """Return the entries of one component, without its name in front."""
@@ -77,10 +83,14 @@ class Defaults:
 
 @dataclass(frozen=True)
 class Conditioning:
-    """Words as the network reads them, one row for each call row: `context` is (B, L, D), `pooled` (B, P) or None."""
+    """Words as the network reads them, one row for each call row: `context` is (B, L, D), `pooled` (B, P) or None.
+
+    `extra` holds what else a family tells its network, also one row for each.
+    """
 
     context: Tensor
     pooled: Tensor | None = None
+    extra: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class Model(Protocol):
@@ -104,6 +114,11 @@ class Model(Protocol):
     @property
     def native_size(self) -> int:
         """The side of the square pictures it was trained on, in pixels."""
+        ...
+
+    @property
+    def parts(self) -> Mapping[str, nn.Module]:
+        """Its networks by component: "unet", "vae", "text_encoder", "text_encoder_2" as far as it has them."""
         ...
 
     @property

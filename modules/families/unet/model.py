@@ -45,6 +45,11 @@ class UnetModel:
     device: torch.device
     dtype: torch.dtype
 
+    @property
+    def parts(self) -> Mapping[str, nn.Module]:
+        """U-Net, autoencoder and text encoder by component."""
+        return {"unet": self.unet, "vae": self.vae, "text_encoder": self.text_encoder}
+
     def encode(self, prompts: Sequence[Sequence[Chunk]]) -> Conditioning:
         """Return (B, 77 * chunks, D) of B prompts of equally many chunks: each chunk is read on its own."""
         chunks = [chunk for prompt in prompts for chunk in prompt]
