@@ -17,6 +17,7 @@ from transformers.models.clip.modeling_clip import CLIPTextModel
 from modules.errors import BrokenFile
 from modules.families.family import Conditioning, Family, Header, LatentFormat
 from modules.families.unet.attention import SlicedAttention
+from modules.families.unet.convolution import quicken
 from modules.families.unet.weights import fill
 from modules.prompts.chunks import Chunk
 from modules.prompts.emphasis import emphasise
@@ -82,6 +83,9 @@ def load_folder(family: Family, header: Header, device: torch.device, dtype: tor
         unet = _made(header, "unet", UNet2DConditionModel.from_config)
         vae = _made(header, "vae", AutoencoderKL.from_config)
         text_encoder = _made(header, "text_encoder", lambda config: CLIPTextModel(CLIPTextConfig.from_dict(config)))
+    if device.type == "cpu" and dtype == torch.float32:
+        for module in (unet, vae):
+            quicken(module)
     fill(unet, header.part("unet"), device, dtype)
     fill(vae, header.part("vae"), device, dtype, _vae_key)
     nested = any(key.startswith("text_model.") for key in text_encoder.state_dict())
