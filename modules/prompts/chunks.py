@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from modules.prompts.embeddings import LearnedWords
 from modules.prompts.syntax import Break, Part, attention
 
 SIZE = 75
 BOS = 49406
 EOS = 49407
 COMMA = 267
+PLACEHOLDER = 0  # the id where a learned word's vector stands
 
 Tokenize = Callable[[str], Sequence[int]]
 """text -> token ids, without begin and end."""
@@ -21,65 +23,122 @@ Tokenize = Callable[[str], Sequence[int]]
 
 @dataclass(frozen=True)
 class Chunk:
-    """What the text encoder reads at once: 77 ids, begin and end included, and 77 weights (1 outside the text)."""
+    """What the text encoder reads at once: 77 ids, begin and end included, and 77 weights (1 outside the text).
+
+    `learned` are vectors that stand for ids: (place within the 77, name of the embedding, which of its vectors).
+    """
 
     ids: tuple[int, ...]
     weights: tuple[float, ...]
+    learned: tuple[tuple[int, str, int], ...] = ()
 
 
-def chunks(parts: Iterable[Part], tokenize: Tokenize, backtrack: int = 20, pad: int = EOS) -> list[Chunk]:
+def chunks(
+    parts: Iterable[Part],
+    tokenize: Tokenize,
+    backtrack: int = 20,
+    pad: int = EOS,
+    learned: LearnedWords | None = None,
+) -> list[Chunk]:
     """Return the chunks of `parts`, at least one.
 
     A full chunk is cut at its last comma when that lies at most `backtrack` tokens back, so that a phrase stays whole
     (0: never). A chunk with fewer than 75 tokens is filled up with the end token, and after the first one with `pad`
-    (SD 2 and the second encoder of SDXL: 0).
+    (SD 2 and the second encoder of SDXL: 0). A `learned` word takes a token for each of its vectors and is not divided
+    between chunks.
     """
-    filled = _fill(parts, tokenize, backtrack)
+    filled = _fill(parts, tokenize, backtrack, learned)
     if len(filled) > 1 and not filled[-1]:
         del filled[-1]
     return [_chunk(tokens, pad) for tokens in filled]
 
 
-def count(prompt: str, tokenize: Tokenize, backtrack: int = 20) -> tuple[int, int]:
+def count(prompt: str, tokenize: Tokenize, backtrack: int = 20, learned: LearnedWords | None = None) -> tuple[int, int]:
     """Return how many tokens `prompt` takes and how many fit in its chunks: (3, 75).
 
     A chunk that was closed, by BREAK or because it was full, counts as 75.
     """
-    filled = _fill(attention(prompt), tokenize, backtrack)
+    filled = _fill(attention(prompt), tokenize, backtrack, learned)
     tokens = SIZE * (len(filled) - 1) + len(filled[-1])
     return tokens, -(-max(tokens, 1) // SIZE) * SIZE
 
 
-Tokens = list[tuple[int, float]]  # (id, weight)
+@dataclass(frozen=True)
+class _Token:
+    id: int
+    weight: float
+    name: str = ""  # of the learned word it is a row of
+    row: int = 0
 
 
-def _fill(parts: Iterable[Part], tokenize: Tokenize, backtrack: int) -> list[Tokens]:
-    """Deal the tokens of `parts` to lists of at most 75; the last one, still open, may be empty."""
-    done: list[Tokens] = []
-    filling: Tokens = []
-    comma: int | None = None  # its place in the chunk being filled
+Tokens = list[_Token]
+
+
+class _Filler:
+    """Deals tokens to chunks of at most 75; the last one, still open, may be empty."""
+
+    def __init__(self, backtrack: int) -> None:
+        self.done: list[Tokens] = []
+        self.filling: Tokens = []
+        self._backtrack = backtrack
+        self._comma: int | None = None  # its place in the chunk being filled
+
+    def close(self) -> None:
+        """End the chunk."""
+        self.done.append(self.filling)
+        self.filling, self._comma = [], None
+
+    def token(self, token: int, weight: float) -> None:
+        """Add a token of the vocabulary."""
+        self._make_room(token)
+        if token == COMMA:
+            self._comma = len(self.filling)
+        self.filling.append(_Token(token, weight))
+
+    def word(self, name: str, vectors: int, weight: float) -> None:
+        """Add a learned word, whole."""
+        self._make_room(PLACEHOLDER)
+        if len(self.filling) + vectors > SIZE:
+            self.close()
+        self.filling += [_Token(PLACEHOLDER, weight, name, row) for row in range(vectors)]
+
+    def _make_room(self, token: int) -> None:
+        """Close a full chunk: after its last comma when that is near, so that what follows it stays together."""
+        if len(self.filling) < SIZE:
+            return
+        cut = SIZE
+        if token != COMMA and self._comma is not None and SIZE - self._comma <= self._backtrack:
+            cut = self._comma + 1
+        rest = self.filling[cut:]
+        self.filling = self.filling[:cut]
+        self.close()
+        self.filling = rest
+
+
+def _fill(parts: Iterable[Part], tokenize: Tokenize, backtrack: int, learned: LearnedWords | None) -> list[Tokens]:
+    filler = _Filler(backtrack)
     for part in parts:
         if isinstance(part, Break):
-            done.append(filling)
-            filling, comma = [], None
+            filler.close()
             continue
-        for token in tokenize(part.text):
-            if len(filling) == SIZE:
-                cut = SIZE
-                if token != COMMA and comma is not None and SIZE - comma <= backtrack:
-                    cut = comma + 1
-                done.append(filling[:cut])
-                filling, comma = filling[cut:], None
-            if token == COMMA:
-                comma = len(filling)
-            filling.append((token, part.weight))
-    return [*done, filling]
+        tokens = tokenize(part.text)
+        place = 0
+        while place < len(tokens):
+            word = learned.at(tokens, place) if learned else None
+            if word:
+                filler.word(word.name, word.vectors, part.weight)
+                place += word.tokens
+            else:
+                filler.token(tokens[place], part.weight)
+                place += 1
+    return [*filler.done, filler.filling]
 
 
 def _chunk(tokens: Tokens, pad: int) -> Chunk:
     missing = SIZE - len(tokens)
     ending = (EOS, *(pad for _ in range(missing)))
     return Chunk(
-        ids=(BOS, *(token for token, _ in tokens), *ending),
-        weights=(1.0, *(weight for _, weight in tokens), *(1.0 for _ in ending)),
+        ids=(BOS, *(token.id for token in tokens), *ending),
+        weights=(1.0, *(token.weight for token in tokens), *(1.0 for _ in ending)),
+        learned=tuple((place, token.name, token.row) for place, token in enumerate(tokens, 1) if token.name),
     )

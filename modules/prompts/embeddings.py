@@ -1,0 +1,51 @@
+"""Learned words in a prompt: the names of textual inversions, found among the tokens.
+
+A name is matched as its own tokens, so in lower case and wherever a tokenizer would begin a word; of several that begin
+alike the longest wins. This is how AUTOMATIC1111's web UI reads them. No torch here: the page counts with it as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+LONGEST = 75  # vectors; more than that fit in no chunk
+
+
+@dataclass(frozen=True)
+class LearnedWord:
+    """A textual inversion found in a prompt: it is written with `tokens` tokens and stands for `vectors` vectors."""
+
+    name: str
+    tokens: int
+    vectors: int
+
+
+class LearnedWords:
+    """The names that may stand in a prompt.
+
+    `vectors` says how many vectors a name stands for; it is asked only about names that a prompt holds, and answers 0
+    for what cannot be used here: then a shorter name may match, or the text stays text. Names are taken in the given
+    order: of two that are written with the same tokens the first wins.
+    """
+
+    def __init__(
+        self, names: Iterable[str], tokenize: Callable[[str], Sequence[int]], vectors: Callable[[str], int]
+    ) -> None:
+        self._vectors = vectors
+        self._by_first: dict[int, list[tuple[tuple[int, ...], str]]] = {}
+        for name in names:
+            tokens = tuple(tokenize(name))
+            if tokens:
+                self._by_first.setdefault(tokens[0], []).append((tokens, name))
+        for alike in self._by_first.values():
+            alike.sort(key=lambda each: -len(each[0]))
+
+    def at(self, tokens: Sequence[int], position: int) -> LearnedWord | None:
+        """Return the name that begins at `position` of `tokens`, if any."""
+        for written, name in self._by_first.get(tokens[position], ()):
+            if tuple(tokens[position : position + len(written)]) == written:
+                vectors = self._vectors(name)
+                if 0 < vectors <= LONGEST:
+                    return LearnedWord(name, len(written), vectors)
+        return None
