@@ -16,6 +16,7 @@ from tests.serving import running, until
 
 pytestmark = pytest.mark.faults
 STEPS = 4
+SPARE = 10  # jobs at the end that no kill is planned for: one that came too late is made up for there
 
 
 def kill(server: Server, worker: int = 0) -> None:
@@ -48,7 +49,7 @@ def kill_in(server: Server, jobs: int, times: int, chance: random.Random) -> set
                 died.add(told.job)
             if event.kind == "started" and told.job not in seen:
                 seen.add(told.job)
-                drawn = chance.random() < (times - kills) / max(1, jobs - len(seen) + 1)
+                drawn = chance.random() < (times - kills) / max(1, jobs - SPARE - len(seen) + 1)
                 target, step = (told.job, chance.randint(0, STEPS)) if drawn else ("", 0)
             reached = event.step if isinstance(event, Step) else 0
             if told.job == target and told.job not in died and event.kind in ("started", "step") and reached >= step:
