@@ -9,8 +9,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import yaml
+
 from modules.errors import BrokenFile, UnsafeFile
 from modules.families.family import Entry, Header
+from modules.families.unet.layout import standard
 
 PICKLES = frozenset({".ckpt", ".pt", ".pth", ".bin", ".pkl", ".pickle"})
 LARGEST_HEADER = 100 * 2**20  # bytes; the limit of the safetensors library
@@ -21,18 +24,23 @@ CONFIGS = MappingProxyType(
 NAMES = ("diffusion_pytorch_model", "model")
 UNUSED = frozenset({"safety_checker", "feature_extractor", "image_encoder"})  # parts of a folder that are not read
 BITS = MappingProxyType(
-    {"F64": 64, "F32": 32, "F16": 16, "BF16": 16, "I64": 64, "I32": 32, "I16": 16, "I8": 8, "U8": 8, "BOOL": 8}
+    {"F64": 64, "F32": 32, "F16": 16, "BF16": 16, "F8_E4M3": 8, "F8_E5M2": 8}
+    | {"I64": 64, "I32": 32, "I16": 16, "I8": 8, "U64": 64, "U32": 32, "U16": 16, "U8": 8, "BOOL": 8}
 )
 
 
 def read_header(path: Path) -> Header:
-    """Return the header of a diffusers folder or of one safetensors file (then keys have no component in front).
+    """Return the header of a diffusers folder or of one file.
 
-    Raises `BrokenFile` when something cannot be read as what it claims to be, `UnsafeFile` for a pickle.
+    A checkpoint or an autoencoder comes in diffusers' names whatever the file calls its tensors; anything else (a LoRA,
+    an embedding) in its own. Raises `BrokenFile` when something cannot be read as what it claims to be, `UnsafeFile`
+    for a pickle.
     """
     if path.is_dir():
         return _read_folder(path)
-    return Header(path, dict(read_safetensors(path)))
+    metadata: dict[str, str] = {}
+    entries = dict(read_safetensors(path, metadata))
+    return standard(Header(path, entries, _sidecar(path), metadata))
 
 
 def is_folder_model(path: Path) -> bool:
@@ -40,10 +48,10 @@ def is_folder_model(path: Path) -> bool:
     return (path / "model_index.json").is_file()
 
 
-def read_safetensors(path: Path) -> Iterator[tuple[str, Entry]]:
+def read_safetensors(path: Path, metadata: dict[str, str] | None = None) -> Iterator[tuple[str, Entry]]:
     """Yield (key, entry) of a safetensors file; nothing but its header is read.
 
-    Raises `BrokenFile` or, for a name that means a pickle, `UnsafeFile`.
+    The text it carries is put into `metadata`. Raises `BrokenFile` or, for a name that means a pickle, `UnsafeFile`.
     """
     if path.suffix.lower() in PICKLES:
         raise UnsafeFile("pickle", file=path.name)
@@ -61,6 +69,8 @@ def read_safetensors(path: Path) -> Iterator[tuple[str, Entry]]:
     for key, about in table.items():
         if key != "__metadata__":
             yield key, _entry(path, key, about, 8 + length, size)
+        elif metadata is not None and isinstance(about, dict):
+            metadata |= {name: text for name, text in about.items() if isinstance(text, str)}
 
 
 def _entry(path: Path, key: str, about: Any, data: int, size: int) -> Entry:
@@ -110,3 +120,17 @@ def _read_config(path: Path) -> Mapping[str, Any]:
     if not isinstance(config, dict):
         raise BrokenFile("not_json", file=str(path))
     return config
+
+
+def _sidecar(path: Path) -> dict[str, Mapping[str, Any]]:
+    """Return what the YAML of the checkpoint's name beside it holds, as "yaml"."""
+    beside = path.with_suffix(".yaml")
+    if not beside.is_file():
+        return {}
+    try:
+        if beside.stat().st_size > LARGEST_CONFIG:
+            raise BrokenFile("not_yaml", file=str(beside))
+        config = yaml.safe_load(beside.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        raise BrokenFile("not_yaml", file=str(beside)) from error
+    return {"yaml": config} if isinstance(config, dict) else {}
