@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import (
     BaseSettings,
     JsonConfigSettingsSource,
@@ -23,12 +23,27 @@ class Settings(BaseSettings):
     models_dir: Path | None = None
     outputs_dir: Path | None = None
     extensions_dir: Path | None = None
-    ckpt_dir: tuple[Path, ...] = ()  # further folders of checkpoints, read in place
+    # further folders, read in place: whole folders of models (another program's), then folders of one kind each
+    model_roots: tuple[Path, ...] = ()
+    ckpt_dir: tuple[Path, ...] = ()
+    lora_dir: tuple[Path, ...] = ()
+    vae_dir: tuple[Path, ...] = ()
+    embeddings_dir: tuple[Path, ...] = ()
+    hypernetwork_dir: tuple[Path, ...] = ()
+    controlnet_dir: tuple[Path, ...] = ()
+    upscaler_dir: tuple[Path, ...] = ()
+    face_dir: tuple[Path, ...] = ()
+    text_encoder_dir: tuple[Path, ...] = ()
+    hashing: bool = True  # work out the SHA-256 of every model file in the background
 
     host: str = "127.0.0.1"
     port: int = Field(default=7860, ge=0, le=65535)  # 0: any free port
     autolaunch: bool = False
     theme: Literal["", "dark", "light"] = ""  # empty: as the browser prefers
+
+    private_downloads: bool = False  # models may be added from addresses inside this network
+    huggingface_token: SecretStr = SecretStr("")  # keys to files that need an account
+    civitai_token: SecretStr = SecretStr("")
 
     database: str = ""  # an SQLAlchemy URL; empty: SQLite in the state folder
     start_paused: bool = False
@@ -37,6 +52,12 @@ class Settings(BaseSettings):
 
     device: str = "auto"  # auto, cpu, cuda, cuda:1, ...
     dtype: Literal["auto", "fp32", "fp16", "bf16"] = "auto"
+    # what stands beside the checkpoint on top of the page, by A1111's names
+    quicksettings: tuple[Literal["sd_model_checkpoint", "sd_vae", "CLIP_stop_at_last_layers"], ...] = (
+        "sd_model_checkpoint",
+        "sd_vae",
+        "CLIP_stop_at_last_layers",
+    )
     preview_every: int = Field(default=1, ge=0)  # steps between live previews; 0: none
     disable_all_extensions: bool = False
 

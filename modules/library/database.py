@@ -1,7 +1,7 @@
 """The database: opened, checked and brought to the newest form at start; short sessions for everybody."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,10 +20,17 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_SECONDS = 30.0  # how long a write waits for another process's write
 
 
+def make_ready(engine: Engine, where: str) -> None:
+    """Check the database and bring its tables to the newest form."""
+    with engine.connect() as connection:
+        _check(connection, where)
+    _upgrade(engine, where)
+
+
 class Database:
     """Sessions on one database. Writes of this process come one after the other, so they never meet as a deadlock."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, prepare: Callable[[Engine, str], None] = make_ready) -> None:
         """Open the database at `url` (SQLAlchemy), make or upgrade its tables.
 
         Raises `SetupError` when it cannot be opened, is damaged, or was made by a newer Easel.
@@ -37,9 +44,7 @@ class Database:
         except (ArgumentError, NoSuchModuleError, ImportError, OSError) as error:
             raise SetupError("database_unusable", where=url, reason=str(error)) from error
         try:
-            with self._engine.connect() as connection:
-                _check(connection, where)
-            _upgrade(self._engine, where)
+            prepare(self._engine, where)
         except DatabaseError as error:
             self.close()
             raise _explained(error, where) from error
@@ -72,6 +77,17 @@ class Database:
     def close(self) -> None:
         """Give every connection back to the system."""
         self._engine.dispose()
+
+
+def join(url: str) -> Database | None:
+    """Open a database that another process keeps in order, at once and as it is; None when there is none."""
+    try:
+        parsed = make_url(url)
+        if parsed.get_backend_name() == "sqlite" and not Path(parsed.database or ":memory:").is_file():
+            return None
+        return Database(url, lambda engine, where: None)
+    except (ArgumentError, SetupError):
+        return None
 
 
 def _connect(url: URL) -> Engine:

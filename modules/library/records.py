@@ -102,3 +102,22 @@ class ProcessRecord(Base):
     host: Mapped[str] = mapped_column(String(255))
     pid: Mapped[int] = mapped_column(Integer)
     born: Mapped[float] = mapped_column(Float)  # when the system started it: a pid alone may be another's by now
+
+
+class ModelRecord(Base):
+    """What is known of a model file, as long as its `mark` (size and time of change) is the same."""
+
+    __tablename__ = "models"
+
+    kind: Mapped[str] = mapped_column(String(32), primary_key=True)
+    path: Mapped[str] = mapped_column(String(4096), primary_key=True)
+    mark: Mapped[str] = mapped_column(String(64))
+    rules: Mapped[str] = mapped_column(String(255))  # what it was examined by; other rules examine it again
+    family: Mapped[str] = mapped_column(String(64))
+    native_size: Mapped[int] = mapped_column(Integer)
+    sha256: Mapped[str] = mapped_column(String(64))  # empty until it was worked out
+    network_hash: Mapped[str] = mapped_column(String(64))
+    alias: Mapped[str] = mapped_column(Text)
+    problem: Mapped[str] = mapped_column(String(64))  # a key of errors.json
+    problem_values: Mapped[str] = mapped_column(Text)  # JSON
+    defaults: Mapped[str] = mapped_column(Text)  # JSON, empty when it states none

@@ -1,178 +1,253 @@
-"""What models are on disk: scanned when asked, remembered by size and time, hashed when a hash is needed."""
+"""Which models are on disk: found by folder, known by header, told apart by name and hash. No weight is read."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+import threading
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from modules.errors import ModelError, UnknownModel
+from modules.errors import UnknownModel
 from modules.families.family import Family
-from modules.model_manager.header import is_folder_model, read_header
-from modules.model_manager.identify import built_in_families, identify
+from modules.library.database import Database, join
+from modules.library.models import ModelIndex
+from modules.model_manager import sidecars
+from modules.model_manager.examine import weights_of
+from modules.model_manager.hashing import network_hash_of, sha256_of
+from modules.model_manager.identify import built_in_families
+from modules.model_manager.kinds import KINDS, bases, home, roots
+from modules.model_manager.model_file import Details, ModelFile, Page
+from modules.model_manager.scan import Stamp, stamp_of
+from modules.model_manager.searching import View
+from modules.model_manager.shelf import Shelf
+from modules.model_manager.watching import Watcher
 from modules.settings import Settings
 
-FOLDER = "Stable-diffusion"
+__all__ = ["Catalog", "Details", "ModelFile", "Page", "Stamp", "stamp_of"]
+
 STARTER = "starter"
-HASHES = "hashes.json"
-DIGITS = 10
-
-Stamp = tuple[tuple[str, int, int], ...]  # (file, size, time of change in ns) of everything a model consists of
-
-
-@dataclass(frozen=True)
-class ModelFile:
-    """A model on disk. `family` is empty when none knows it, `hash` until it was worked out once."""
-
-    name: str
-    path: Path
-    kind: str = "checkpoint"
-    family: str = ""
-    hash: str = ""
-    native_size: int = 0  # pixels
-
-    @property
-    def title(self) -> str:
-        """The name with the hash, as A1111 shows it: "starter [0123456789]"."""
-        return f"{self.name} [{self.hash}]" if self.hash else self.name
-
-
-@dataclass(frozen=True)
-class _Known:
-    stamp: Stamp
-    file: ModelFile
-    weights: Path | None
+_NAMED = 20  # names that an answer to an unknown one gives
 
 
 class Catalog:
-    """The checkpoints in `models/Stable-diffusion` and the further folders of the settings.
+    """Every model file in the folders of the settings. Any number of threads may ask one catalog.
 
-    `families` decides what is what; without it those that ship with Easel do. One object serves one process; hashes
-    are shared between processes through a file in the state folder.
+    `families` decides what a checkpoint is; without it those that ship with Easel do. What was found out about a
+    file is kept in `database`; without it, in the one of the settings where that is there already. Unless somebody
+    watches (`watch`), each question looks at the disk first.
     """
 
-    def __init__(self, settings: Settings, families: Mapping[str, Family] | None = None) -> None:
-        self._folders = (settings.models / FOLDER, *settings.ckpt_dir)
+    def __init__(
+        self, settings: Settings, families: Mapping[str, Family] | None = None, database: Database | None = None
+    ) -> None:
+        self._settings = settings
         self._families = built_in_families() if families is None else families
-        self._known: dict[Path, _Known] = {}
-        self._hashes = _Hashes(settings.state / HASHES)
+        self._database = database
+        self._index: ModelIndex | None = None
+        self._joined = False
+        self._lock = threading.RLock()
+        self._shelves: dict[str, Shelf] = {}
+        self._views: dict[str, tuple[int, View]] = {}
+        self._changed = 0
+        self._watcher: Watcher | None = None
+
+    @property
+    def changed(self) -> int:
+        """A number that grows when anything about the files is different."""
+        return self._changed
 
     def checkpoints(self) -> list[ModelFile]:
         """Return every checkpoint by name, the starter last: any other was put there by a person."""
-        found: dict[str, ModelFile] = {}
-        for folder in self._folders:
-            for path in _models_in(folder):
-                file = self._look_up(path, path.relative_to(folder).as_posix())
-                found.setdefault(file.name, file)
-        return sorted(found.values(), key=lambda file: (file.name == STARTER, file.name.lower()))
+        return self.files("checkpoint")
 
-    def find(self, name: str) -> ModelFile:
-        """Return the checkpoint of that name, title or hash; for "" the first that can be used.
+    def files(self, kind: str) -> list[ModelFile]:
+        """Return every file of `kind` by name, each examined; those that cannot be loaded say why."""
+        with self._lock:
+            shelf = self._shelf(kind, look=True)
+            self._examine(shelf, list(shelf.waiting()))
+            return sorted(shelf.files(), key=_order)
 
-        Raises `UnknownModel` with the names there are.
+    def get(self, name: str, kind: str = "checkpoint") -> ModelFile | None:
+        """Return the file that `find` would, also when it cannot be loaded; None when there is none."""
+        with self._lock:
+            shelf = self._shelf(kind)
+            path = shelf.find(name)
+            if path is None and (waiting := list(shelf.waiting())):
+                self._examine(shelf, waiting)  # an alias lies in the file
+                path = shelf.find(name)
+            if path is None:
+                return None
+            if shelf.changed(path):
+                self._look(shelf)
+                path = shelf.find(name)
+            return None if path is None else shelf.examined(path)
+
+    def find(self, name: str, kind: str = "checkpoint") -> ModelFile:
+        """Return the file of that name, stem, file name, title, alias or hash; for "" the first usable checkpoint.
+
+        Raises `UnknownModel` with names there are, and what is wrong with the file when it cannot be loaded.
         """
-        files = self.checkpoints()
-        if not files:
-            raise UnknownModel("no_models", folder=str(self._folders[0]))
-        if not name:
-            return next((file for file in files if file.family), files[0])
-        wanted = name.strip().lower()
-        stem = wanted.rpartition(" [")[0] if wanted.endswith("]") else wanted
-        for file in files:
-            if wanted in (file.name.lower(), file.title.lower(), file.hash) or stem == file.name.lower():
-                return file
-        raise UnknownModel("unknown_model", value=name[:60], allowed=", ".join(file.name for file in files))
+        file = self.get(name, kind) if name else self._first(kind)
+        if file is None:
+            raise self._unknown(name, kind)
+        fault = file.fault()
+        if fault is not None:
+            raise fault
+        return file
+
+    def search(
+        self,
+        kind: str,
+        words: str = "",
+        family: str = "",
+        folder: str = "",
+        sort: str = "name",
+        descending: bool = False,
+        offset: int = 0,
+        limit: int = 60,
+    ) -> Page:
+        """Return one page of the files of `kind`, those that cannot be loaded last.
+
+        Each of `words` must be in the path, the alias or the hash. `family` leaves out what is of another one, not
+        what is of none known; `folder` takes in what lies below. `sort`: name, path, created, modified, size or
+        family.
+        """
+        return self._view(kind).search(words, family, folder, sort, descending, offset, limit)
+
+    def folders(self, kind: str) -> list[str]:
+        """Return the folders that hold files of `kind`, and those above them."""
+        return self._view(kind).folders
+
+    def details(self, file: ModelFile) -> Details:
+        """Return what the file says of itself and what lies beside it; an empty answer where nothing can be read."""
+        return sidecars.details(file, self._allowed())
+
+    def save_details(self, file: ModelFile, changes: Mapping[str, Any]) -> None:
+        """Write down fields of `Details` beside the file, where A1111 reads them too.
+
+        Raises `SaveError` when that cannot be written, `BadRequest` for a field or value that cannot be written down.
+        """
+        sidecars.save_details(file, changes, self._allowed())
+        self.refresh()
+
+    def set_preview(self, file: ModelFile, image: Path) -> None:
+        """Put a copy of the picture at `image` beside the file, as its preview.
+
+        Raises `SaveError` when that cannot be written, `BadRequest` when `image` is no picture.
+        """
+        sidecars.set_preview(file, image)
+        self.refresh()
 
     def hashed(self, file: ModelFile) -> ModelFile:
-        """Return `file` with its hash: the first ten hexadecimal digits of the SHA-256 of its weights.
-
-        Takes about a second for each gigabyte, once: the answer is kept until the file changes.
-        """
-        known = self._known.get(file.path)
-        if known is None or known.weights is None:
-            return file
-        return replace(file, hash=self._hashes.get(known.weights) or self._hashes.work_out(known.weights))
-
-    def _look_up(self, path: Path, name: str) -> ModelFile:
-        stamp = stamp_of(path)
-        known = self._known.get(path)
-        if known is None or known.stamp != stamp:
-            known = self._known[path] = self._examine(path, name, stamp)
-        return replace(known.file, hash=self._hashes.get(known.weights)) if known.weights else known.file
-
-    def _examine(self, path: Path, name: str, stamp: Stamp) -> _Known:
+        """Return `file` with its hashes. It is read once, about a second for each gigabyte, and not again."""
+        path = str(file.path)
+        with self._lock:
+            shelf = self._shelf(file.kind)
+            if file.problem or not shelf.has(path):
+                return file
+            shelf.examined(path)
+            known = shelf.known(path)
+            if known is None:
+                return file
+            if known.sha256:
+                return shelf.file(path)
+            mark = shelf.mark(path)
         try:
-            header = read_header(path)
-            family = identify(header, self._families)
-        except ModelError:  # listed all the same: whoever chooses it is told what is wrong when it is loaded
-            return _Known(stamp, ModelFile(name, path), None)
-        file = ModelFile(name, path, family=family.name, native_size=family.native_size(header))
-        return _Known(stamp, file, family.weights(header))
-
-
-def stamp_of(path: Path) -> Stamp:
-    """Return what changes when a model's files change."""
-    files = [path] if path.is_file() else sorted(each for each in path.rglob("*") if each.is_file())
-    return tuple((str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files)
-
-
-def _models_in(folder: Path) -> Iterator[Path]:
-    """Yield the diffusers folders below `folder`; links are followed, circles are not."""
-    seen: set[str] = set()
-    for place, inner, _ in os.walk(folder, followlinks=True):
-        path = Path(place)
-        real = os.path.realpath(place)
-        inner[:] = sorted(each for each in inner if not each.startswith("."))
-        if real in seen:
-            inner.clear()
-        elif path != folder and is_folder_model(path):
-            inner.clear()
-            yield path
-        seen.add(real)
-
-
-class _Hashes:
-    """SHA-256 by (file, size, time of change), kept in a JSON file that several processes may share."""
-
-    def __init__(self, store: Path) -> None:
-        self._store = store
-        self._read_at = -1
-        self._kept: dict[str, str] = {}
-
-    def get(self, file: Path) -> str:
-        """Return the known hash of `file`, or an empty string."""
-        self._read()
-        return self._kept.get(self._key(file), "")
-
-    def work_out(self, file: Path) -> str:
-        """Hash `file` and keep the answer; a store that cannot be written is no reason to fail."""
-        with file.open("rb") as opened:
-            digest = hashlib.file_digest(opened, "sha256").hexdigest()[:DIGITS]
-        self._read()
-        self._kept[self._key(file)] = digest
-        temporary = self._store.with_suffix(f".{os.getpid()}.part")
-        try:
-            self._store.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(json.dumps(self._kept, indent=1), encoding="utf-8")
-            temporary.replace(self._store)
+            sha256 = sha256_of(weights_of(file.path, file.kind, self._families))
+            network_hash = known.network_hash or (network_hash_of(file.path) if file.kind == "lora" else "")
         except OSError:
-            temporary.unlink(missing_ok=True)
-        return digest
+            return file
+        with self._lock:
+            shelf.set_hash(path, mark, sha256, network_hash)
+            self._changed += 1
+            return shelf.file(path)
 
-    def _read(self) -> None:
-        try:
-            changed = self._store.stat().st_mtime_ns
-            if changed != self._read_at:
-                stored = json.loads(self._store.read_text("utf-8"))
-                self._kept |= {str(key): str(value) for key, value in stored.items()}
-                self._read_at = changed
-        except (OSError, ValueError, AttributeError):  # absent, or damaged: then hashes are worked out again
-            return
+    def refresh(self) -> bool:
+        """Look at the disk now; return whether anything is different."""
+        with self._lock:
+            return any([self._look(shelf) for shelf in list(self._shelves.values())])
 
-    @staticmethod
-    def _key(file: Path) -> str:
-        about = file.stat()
-        return f"{file}|{about.st_size}|{about.st_mtime_ns}"
+    def duplicates(self) -> list[list[ModelFile]]:
+        """Return the files that have the same content, as far as they were hashed, in groups."""
+        groups: dict[tuple[str, int], list[ModelFile]] = {}
+        with self._lock:
+            for kind in KINDS:
+                for file in self._shelf(kind).files():
+                    if file.sha256 and not file.path.is_dir():
+                        groups.setdefault((file.sha256, file.size), []).append(file)
+        return sorted((each for each in groups.values() if len(each) > 1), key=lambda group: group[0].name)
+
+    def home(self, kind: str) -> Path:
+        """Return the folder that new files of `kind` are put into."""
+        return home(self._settings, kind)
+
+    def watch(self) -> None:
+        """Notice what changes on the disk by itself from now on, and examine and hash every file in the background."""
+
+    def stop(self) -> None:
+        """Stop watching."""
+
+    def _first(self, kind: str) -> ModelFile | None:
+        if kind != "checkpoint":
+            return None
+        with self._lock:
+            shelf = self._shelf(kind, look=True)
+            files = sorted(shelf.files(), key=_order)
+            examined = (shelf.examined(str(file.path)) for file in files)
+            return next((file for file in examined if not file.problem), files[0] if files else None)
+
+    def _unknown(self, name: str, kind: str) -> UnknownModel:
+        names = [file.name for file in self.search(kind, limit=_NAMED + 1).files if not file.problem]
+        allowed = ", ".join([*names[:_NAMED], *(["…"] if len(names) > _NAMED else [])])
+        if kind != "checkpoint":
+            return UnknownModel("unknown_file", value=name[:60], kind=KINDS[kind].folders[0], allowed=allowed or "-")
+        if not names:
+            return UnknownModel("no_models", folder=str(home(self._settings, kind)))
+        return UnknownModel("unknown_model", value=name[:60], allowed=allowed)
+
+    def _view(self, kind: str) -> View:
+        with self._lock:
+            shelf = self._shelf(kind)
+            self._examine(shelf, list(shelf.waiting()))
+            version, view = self._views.get(kind, (-1, None))
+            if view is None or version != self._changed:
+                view = View(shelf.files())
+                self._views[kind] = (self._changed, view)
+            return view
+
+    def _shelf(self, kind: str, look: bool = False) -> Shelf:
+        """Return the shelf of `kind` as the disk is now; with `look`, also what changed in place is noticed."""
+        shelf = self._shelves.get(kind)
+        if shelf is None:
+            shelf = self._shelves[kind] = Shelf(KINDS[kind], self._families, self._stored())
+            self._look(shelf)
+        elif self._watcher is None and (look or shelf.stale()):
+            self._look(shelf)
+        return shelf
+
+    def _look(self, shelf: Shelf) -> bool:
+        different = shelf.look(roots(self._settings, shelf.kind.name), self._allowed())
+        self._changed += different
+        return different
+
+    def _examine(self, shelf: Shelf, paths: list[str]) -> None:
+        if paths:
+            shelf.examine(paths)
+            self._changed += 1
+
+    def _allowed(self) -> list[str]:
+        """Return the real paths that links may lead into."""
+        folders = [*bases(self._settings), *(path for kind in KINDS for path in roots(self._settings, kind))]
+        return list(dict.fromkeys(os.path.realpath(folder) for folder in folders))
+
+    def _stored(self) -> ModelIndex | None:
+        if self._index is None and not self._joined:
+            self._joined = True
+            database = self._database or join(self._settings.database_url)
+            self._index = None if database is None else ModelIndex(database)
+        return self._index
+
+
+def _order(file: ModelFile) -> tuple[bool, str]:
+    return file.name == STARTER, file.name.lower()

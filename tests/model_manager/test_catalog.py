@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from modules.errors import UnknownModel
+from modules.library.database import Database
 from modules.model_manager.catalog import Catalog
 from modules.settings import ROOT, Settings
 from tests.fake_models import NATIVE, checkpoints, make_sd1
@@ -23,7 +24,8 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def filled(root: Path, tiny: Path, *names: str) -> Catalog:
     for name in names:
         shutil.copytree(tiny, checkpoints(root) / name)
-    return Catalog(Settings(data_dir=root))
+    settings = Settings(data_dir=root)
+    return Catalog(settings, database=Database(settings.database_url))
 
 
 def test_folders_are_found_by_name_and_the_starter_comes_last(tmp_path: Path, tiny: Path) -> None:
@@ -65,15 +67,6 @@ def test_a_changed_file_has_another_hash(tmp_path: Path, tiny: Path) -> None:
     assert catalog.hashed(catalog.find("")).hash not in ("", before)
 
 
-def test_damaged_store_of_hashes_does_no_harm(tmp_path: Path, tiny: Path) -> None:
-    catalog = filled(tmp_path, tiny, "starter")
-    store = tmp_path / ".easel" / "hashes.json"
-    for content in ("", "[]", "nonsense"):
-        store.parent.mkdir(exist_ok=True)
-        store.write_text(content)
-        assert catalog.hashed(catalog.find("")).hash
-
-
 def test_new_and_removed_models_are_noticed(tmp_path: Path, tiny: Path) -> None:
     catalog = filled(tmp_path, tiny, "one")
     assert len(catalog.checkpoints()) == 1
@@ -103,11 +96,16 @@ def test_further_folders_and_links_are_read_and_circles_are_not_followed(tmp_pat
     elsewhere = tmp_path / "elsewhere"
     shutil.copytree(tiny, elsewhere / "mine")
     (checkpoints(tmp_path)).mkdir(parents=True)
-    (checkpoints(tmp_path) / "linked").symlink_to(tiny)
+    (checkpoints(tmp_path) / "linked").symlink_to(elsewhere / "mine")
+    (checkpoints(tmp_path) / "outside").symlink_to(tiny)
     (checkpoints(tmp_path) / "circle").symlink_to(checkpoints(tmp_path))
     (checkpoints(tmp_path) / ".hidden").symlink_to(tiny)
     catalog = Catalog(Settings(data_dir=tmp_path, ckpt_dir=(elsewhere,)))
-    assert [file.name for file in catalog.checkpoints()] == ["linked", "mine"]
+    assert [(file.name, file.problem) for file in catalog.checkpoints()] == [
+        ("linked", ""),
+        ("mine", ""),
+        ("outside", "link_outside"),
+    ]
 
 
 def test_the_catalog_needs_no_torch(tmp_path: Path, tiny: Path) -> None:

@@ -1,0 +1,90 @@
+"""What is known of model files: kept between runs, shared by processes, and never a reason to fail."""
+
+import contextlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Row, delete, insert, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from modules.errors import SaveError
+from modules.library.database import Database
+from modules.library.records import ModelRecord
+
+_AT_ONCE = 500  # rows; SQLite takes some thousand values in one statement
+_TABLE = ModelRecord.__table__
+
+
+@dataclass(frozen=True)
+class StoredModel:
+    """What is known of one file while its `mark` is the same; `rules` say what it was examined by."""
+
+    kind: str
+    path: str
+    mark: str
+    rules: str = ""
+    family: str = ""
+    native_size: int = 0
+    sha256: str = ""
+    network_hash: str = ""
+    alias: str = ""
+    problem: str = ""
+    problem_values: dict[str, Any] = field(default_factory=dict, hash=False)
+    defaults: dict[str, Any] | None = field(default=None, hash=False)
+
+
+class ModelIndex:
+    """The table of model files. Where it cannot be read nothing is known, where it cannot be written nothing is kept."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def all(self, kind: str) -> dict[str, StoredModel]:
+        """Return what is known of the files of `kind`, by path."""
+        query = select(_TABLE).where(ModelRecord.kind == kind)
+        with contextlib.suppress(SQLAlchemyError), self._database.read() as session:
+            return {row.path: _stored(row) for row in session.execute(query)}
+        return {}
+
+    def get(self, kind: str, path: str) -> StoredModel | None:
+        """Return what is known of one file."""
+        query = select(_TABLE).where(ModelRecord.kind == kind, ModelRecord.path == path)
+        with contextlib.suppress(SQLAlchemyError), self._database.read() as session:
+            row = session.execute(query).first()
+            return None if row is None else _stored(row)
+        return None
+
+    def keep(self, models: Iterable[StoredModel]) -> None:
+        """Keep what is known of these files, in place of what was."""
+        rows = [_row(each) for each in models]
+        for first in range(0, len(rows), _AT_ONCE):
+            part = rows[first : first + _AT_ONCE]
+            with contextlib.suppress(SQLAlchemyError, SaveError), self._database.write() as session:
+                for kind in {row["kind"] for row in part}:
+                    paths = [row["path"] for row in part if row["kind"] == kind]
+                    session.execute(delete(ModelRecord).where(ModelRecord.kind == kind, ModelRecord.path.in_(paths)))
+                session.execute(insert(ModelRecord), part)
+
+    def forget(self, kind: str, paths: Sequence[str]) -> None:
+        """Forget these files."""
+        for first in range(0, len(paths), _AT_ONCE):
+            part = paths[first : first + _AT_ONCE]
+            with contextlib.suppress(SQLAlchemyError, SaveError), self._database.write() as session:
+                session.execute(delete(ModelRecord).where(ModelRecord.kind == kind, ModelRecord.path.in_(part)))
+
+
+def _stored(row: Row[Any]) -> StoredModel:
+    values = dict(row._mapping)
+    for name, empty in (("problem_values", {}), ("defaults", None)):
+        values[name] = json.loads(values[name]) if values[name] else empty
+    return StoredModel(**values)
+
+
+def _row(model: StoredModel) -> dict[str, Any]:
+    return {
+        **vars(model),
+        "problem_values": json.dumps(model.problem_values) if model.problem_values else "",
+        "defaults": "" if model.defaults is None else json.dumps(model.defaults),
+    }

@@ -1,0 +1,190 @@
+"""Which files of a kind there are: names, sizes and times, nothing is opened."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import deque
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from modules.model_manager.kinds import Kind
+from modules.model_manager.model_file import stem_of
+
+PREVIEWS = (".png", ".jpg", ".jpeg", ".webp", ".gif")
+INDEX = "model_index.json"  # what makes a folder a diffusers folder
+_FORBIDDEN = frozenset("<>\\\x7f" + "".join(map(chr, range(32))))
+
+Stamp = tuple[tuple[str, int, int], ...]  # (file, size, time of change in ns) of everything a model consists of
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file that may be a model. `mark` changes when the file does; `problem` is what its name or place tells."""
+
+    path: str
+    folder: str
+    file: str
+    size: int = 0
+    modified: int = 0  # ns since 1970
+    created: int = 0
+    mark: str = ""
+    preview: bool = False
+    problem: str = ""
+    values: dict[str, Any] = field(default_factory=dict, hash=False)
+
+
+@dataclass
+class Scan:
+    """What was found, in the order in which names are given away, and when each folder was changed last (in ns)."""
+
+    found: list[Found] = field(default_factory=list)
+    folders: dict[str, int] = field(default_factory=dict)
+
+    def stale(self) -> bool:
+        """Return whether something was added, removed or renamed since. What changed in place is not noticed."""
+        return any(_changed(folder) != when for folder, when in self.folders.items())
+
+
+def scan(kind: Kind, roots: Collection[Path], allowed: Collection[str]) -> Scan:
+    """Look for the files of `kind` below `roots`.
+
+    Links are followed when they lead into one of the `allowed` folders (real paths); another link is found with a
+    problem and not followed. Each folder is looked into once, by its own name before a link's.
+    """
+    result = Scan()
+    seen: set[str] = set()
+    for root in roots:
+        waiting = deque([(str(root), os.path.realpath(root), "")])
+        links: list[tuple[str, str, str]] = []
+        while waiting or links:
+            path, real, folder = waiting.popleft() if waiting else links.pop(0)
+            if real in seen:
+                continue
+            seen.add(real)
+            for name, inner, linked in _look_into(result, kind, path, folder, allowed):
+                below = f"{folder}/{name}" if folder else name
+                if linked:
+                    links.append((f"{path}/{name}", inner, below))
+                else:
+                    waiting.append((f"{path}/{name}", f"{real}/{name}", below))
+    return result
+
+
+def mark_of(path: str) -> str:
+    """Return what changes when the model at `path` does, empty when there is none."""
+    try:
+        if os.path.isdir(path):
+            return _folder_mark(stamp_of(Path(path)))
+        about = os.stat(path)
+    except OSError:
+        return ""
+    return f"{about.st_size}:{about.st_mtime_ns}"
+
+
+def stamp_of(path: Path) -> Stamp:
+    """Return what changes when a model's files change."""
+    files = [path] if path.is_file() else sorted(each for each in path.rglob("*") if each.is_file())
+    return tuple((str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files)
+
+
+def within(real: str, folders: Collection[str]) -> bool:
+    """Return whether a real path lies in one of `folders` (real paths)."""
+    return any(real == folder or real.startswith(folder.rstrip(os.sep) + os.sep) for folder in folders)
+
+
+def bad_name(name: str) -> bool:
+    """Return whether a name could be taken for something else on a page, in a tag or as a path."""
+    return name.startswith("..") or any(each in _FORBIDDEN or "\ud800" <= each <= "\udfff" for each in name)
+
+
+def shown(name: str) -> str:
+    """Return a file name that can be written down: what is not text in it becomes a mark."""
+    return name.encode("utf-8", "replace").decode("utf-8")
+
+
+def _look_into(
+    result: Scan, kind: Kind, path: str, folder: str, allowed: Collection[str]
+) -> Iterator[tuple[str, str, bool]]:
+    """Add the files of one folder to `result`; yield (name, real path of a link, whether a link) of the inner ones."""
+    result.folders[path] = _changed(path)
+    try:
+        with os.scandir(path) as entries:
+            here = sorted(entries, key=lambda entry: entry.name)
+    except OSError:  # not ours to read, or gone by now
+        return
+    pictured = {_pictured(entry.name) for entry in here}
+    for entry in here:
+        name = entry.name
+        if name.startswith(".") and not name.startswith(".."):
+            continue
+        linked = entry.is_symlink()
+        if not linked and entry.is_dir():
+            if not bad_name(name) and os.path.isfile(f"{path}/{name}/{INDEX}") and kind.name == "checkpoint":
+                result.folders[f"{path}/{name}"] = _changed(f"{path}/{name}")
+                result.found.append(_folder_model(path, folder, name, name in pictured, allowed))
+            else:
+                yield name, "", False
+            continue
+        real = os.path.realpath(entry.path) if linked else ""
+        directory = linked and os.path.isdir(real)
+        if not directory and not kind.accepts(name.lower()):
+            continue
+        if linked and not within(real, allowed):
+            values = {"file": shown(name), "target": shown(real)}
+            result.found.append(Found(entry.path, folder, name, problem="link_outside", values=values))
+        elif directory and os.path.isfile(f"{real}/{INDEX}") and kind.name == "checkpoint":
+            result.found.append(_folder_model(path, folder, name, name in pictured, allowed))
+        elif directory:
+            yield name, real, True
+        else:
+            result.found.append(_file(entry, folder, stem_of(name) in pictured))
+
+
+def _file(entry: os.DirEntry[str], folder: str, preview: bool) -> Found:
+    if bad_name(entry.name) or bad_name(folder):
+        return Found(entry.path, folder, entry.name, problem="model_name", values={"file": shown(entry.name)})
+    try:
+        about = entry.stat()
+        if not entry.is_file():
+            return Found(entry.path, folder, entry.name, problem="not_a_file", values={"file": entry.name})
+    except OSError as error:
+        values = {"file": entry.name, "reason": error.strerror or ""}
+        return Found(entry.path, folder, entry.name, problem="unreadable", values=values)
+    mark = f"{about.st_size}:{about.st_mtime_ns}"
+    return Found(entry.path, folder, entry.name, about.st_size, about.st_mtime_ns, about.st_ctime_ns, mark, preview)
+
+
+def _folder_model(path: str, folder: str, name: str, preview: bool, allowed: Collection[str]) -> Found:
+    """Return a diffusers folder as one model; what it consists of must lie in the `allowed` folders as well."""
+    place = f"{path}/{name}"
+    try:
+        stamp = stamp_of(Path(place))
+        outside = [file for file, _, _ in stamp if os.path.islink(file) and not within(os.path.realpath(file), allowed)]
+        created = os.stat(place).st_ctime_ns
+    except OSError as error:
+        return Found(place, folder, name, problem="unreadable", values={"file": name, "reason": error.strerror or ""})
+    if outside:
+        values = {"file": f"{name}/{os.path.relpath(outside[0], place)}", "target": os.path.realpath(outside[0])}
+        return Found(place, folder, name, problem="link_outside", values=values)
+    size, modified = sum(each[1] for each in stamp), max(each[2] for each in stamp)
+    return Found(place, folder, name, size, modified, created, _folder_mark(stamp), preview)
+
+
+def _folder_mark(stamp: Stamp) -> str:
+    return hashlib.sha256(repr(stamp).encode(errors="surrogateescape")).hexdigest()[:32]
+
+
+def _pictured(name: str) -> str:
+    """Return the stem of the model that a picture belongs to, empty when `name` is no picture's."""
+    stem, ending = os.path.splitext(name)
+    return stem.removesuffix(".preview") if ending.lower() in PREVIEWS else ""
+
+
+def _changed(folder: str) -> int:
+    try:
+        return os.stat(folder).st_mtime_ns
+    except OSError:
+        return 0
