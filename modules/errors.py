@@ -10,6 +10,7 @@ EaselError
 ├── OutOfMemory           the device has no room for this
 ├── BrokenPicture         the network produced not-a-number
 ├── SaveError             the picture could not be written (disk full, no permission)
+├── DownloadError         what a person wanted to add from an address did not come, or is no model
 ├── Cancelled             a person stopped the job
 ├── WorkerLost            the worker process died
 ├── SetupError            the installation cannot work as it is
@@ -74,6 +75,10 @@ class BrokenPicture(EaselError):
 
 class SaveError(EaselError):
     """The picture could not be written."""
+
+
+class DownloadError(EaselError):
+    """What was to be added from an address did not come, or is not what it should be."""
 
 
 class Cancelled(EaselError):
