@@ -107,7 +107,10 @@ class Hooks:
 
     @hookspec
     def around_encode(self, job: JobView) -> Ring | None:
-        """Wrap `encode(texts: tuple[str, ...]) -> Conditioning`: words to what the network reads."""
+        """Wrap `encode(texts: tuple[str, ...]) -> Conditioning`: words to what the network reads.
+
+        The first text is the prompt, those after it are negative prompts.
+        """
 
     @hookspec
     def around_predict(self, job: JobView) -> Ring | None:

@@ -28,19 +28,23 @@ class Encoder:
     def __init__(self, model: Model) -> None:
         self.model = model
         self._chunks: OrderedDict[str, list[Chunk]] = OrderedDict()
-        self._answers: OrderedDict[tuple[str, int], Conditioning] = OrderedDict()
+        self._answers: OrderedDict[tuple[str, int, int, bool], Conditioning] = OrderedDict()
 
-    def __call__(self, texts: tuple[str, ...]) -> Conditioning:
-        """Return one row for each text. Shorter ones are filled up with empty chunks, so that they fit in one call."""
+    def __call__(self, texts: tuple[str, ...], clip_skip: int = 1) -> Conditioning:
+        """Return one row for each text: the first is the prompt, those after it are negative prompts.
+
+        Shorter ones are filled up with empty chunks, so that they fit in one call.
+        """
         length = max(len(self._cut(text)) for text in texts)
-        return joined([self._row(text, length) for text in texts])
+        return joined([self._row(text, length, clip_skip, place > 0) for place, text in enumerate(texts)])
 
-    def _row(self, text: str, length: int) -> Conditioning:
-        key = (text, length)
+    def _row(self, text: str, length: int, clip_skip: int, negative: bool) -> Conditioning:
+        key = (text, length, clip_skip, negative)
         if key not in self._answers:
             cut = self._cut(text)
             empty = chunks([Weighted("")], self.model.tokenizer)
-            _keep(self._answers, key, self.model.encode([[*cut, *empty * (length - len(cut))]]))
+            filled = [*cut, *empty * (length - len(cut))]
+            _keep(self._answers, key, self.model.encode([filled], clip_skip, negative))
         self._answers.move_to_end(key)
         return self._answers[key]
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
     from modules.prompts.chunks import Chunk
     from modules.prompts.vocabulary import ClipTokenizer
     from modules.sampling.prediction import Prediction
+
+
+Learned = Mapping[str, Mapping[str, "Tensor"]]
+"""Embeddings by name: for each text encoder they were learned for ("text_encoder"), its vectors (n, width)."""
+
+NOTHING_LEARNED: Learned = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -74,11 +81,13 @@ class LatentFormat:
 
 @dataclass(frozen=True)
 class Defaults:
-    """What a family's pictures are made with unless asked otherwise."""
+    """What a family's pictures are made with unless asked otherwise; an empty sampler or schedule means any."""
 
     native_size: int  # pixels
     steps: int = 20
     cfg_scale: float = 7.0
+    sampler: str = ""
+    schedule: str = ""
 
 
 @dataclass(frozen=True)
@@ -136,12 +145,26 @@ class Model(Protocol):
         """What cuts its prompts into tokens."""
         ...
 
-    def encode(self, prompts: Sequence[Sequence[Chunk]]) -> Conditioning:
-        """Return the conditioning of prompts of equally many chunks, one row for each prompt."""
+    def encode(
+        self,
+        prompts: Sequence[Sequence[Chunk]],
+        clip_skip: int = 1,
+        negative: bool = False,
+        learned: Learned = NOTHING_LEARNED,
+    ) -> Conditioning:
+        """Return the conditioning of prompts of equally many chunks, one row for each prompt.
+
+        `clip_skip` 2 takes what the last layer but one of a text encoder said, and so on; `negative` says that these
+        are negative prompts, which some families read differently. `learned` holds the vectors that chunks name.
+        """
         ...
 
     def predict(self, x: Tensor, sigma: float, conditioning: Conditioning) -> Tensor:
         """Return the clean latents guessed for `x` (B, C, h, w; float32) at `sigma`: one network call."""
+        ...
+
+    def encode_pictures(self, pixels: Tensor) -> Tensor:
+        """Return the latents (B, C, h, w; float32) of `pixels` (B, 3, H, W; -1..1), the same ones each time."""
         ...
 
     def decode(self, latents: Tensor) -> Tensor:
@@ -168,6 +191,11 @@ class Family(Protocol):
         """Size, steps and guidance that suit it."""
         ...
 
+    @property
+    def signs(self) -> Sequence[object]:
+        """What `detect` looks for, each written for people by `str`."""
+        ...
+
     def detect(self, header: Header) -> bool:
         """Return whether the checkpoint is of this family, by keys and shapes alone."""
         ...
@@ -176,10 +204,17 @@ class Family(Protocol):
         """Return the side in pixels that the checkpoint was trained on."""
         ...
 
+    def defaults_for(self, header: Header) -> Defaults:
+        """Return size, steps and guidance that suit the checkpoint: `defaults` unless it was made for others."""
+        ...
+
     def weights(self, header: Header) -> Path:
         """Return the file whose SHA-256 identifies the checkpoint."""
         ...
 
-    def load(self, header: Header, device: torch.device, dtype: torch.dtype) -> Model:
-        """Load the checkpoint; raise `BrokenFile` saying what is missing from it. Never touches the network."""
+    def load(self, header: Header, device: torch.device, dtype: torch.dtype, vae: Header | None = None) -> Model:
+        """Load the checkpoint, with the autoencoder of `vae` in place of its own where that is given.
+
+        Raises `BrokenFile` saying what is missing from it. Never touches the network.
+        """
         ...

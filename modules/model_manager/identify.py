@@ -20,4 +20,5 @@ def identify(header: Header, families: Mapping[str, Family]) -> Family:
     for family in families.values():
         if family.detect(header):
             return family
-    raise WrongFamily("unknown_family", file=header.path.name, allowed=", ".join(families))
+    looked = "; ".join(f"{name}: {', '.join(map(str, family.signs))}" for name, family in families.items())
+    raise WrongFamily("unknown_family", file=header.path.name, allowed=", ".join(families), looked=looked)

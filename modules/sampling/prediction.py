@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 ALIGNED_SD1 = (14.615, 6.475, 3.861, 2.697, 1.886, 1.396, 0.963, 0.652, 0.399, 0.152, 0.029)
 ALIGNED_SDXL = (14.615, 6.315, 3.771, 2.181, 1.342, 0.862, 0.555, 0.380, 0.234, 0.113, 0.029)
 
+ZERO_SNR = 4.8973451890853435e-08  # how much of the picture's variance is left where nothing should be
+
 
 class Prediction(Protocol):
     """The noise levels a network knows, and the reading of its output."""
@@ -113,6 +115,18 @@ class DiscreteTable:
     def linear(cls, first: float = 0.0001, last: float = 0.02, count: int = 1000) -> DiscreteTable:
         """Make the table of Ho et al.: evenly spaced betas."""
         return cls.of_betas([first + (last - first) * i / (count - 1) for i in range(count)])
+
+    def to_zero_snr(self) -> DiscreteTable:
+        """Return the table whose last level is nothing but noise.
+
+        What is left of the picture falls to 0, from where it began (Lin et al. 2023, "Common Diffusion Noise Schedules
+        and Sample Steps are Flawed", algorithm 1). The last level would be infinite: a next to nothing is left there.
+        """
+        kept = [1 / math.sqrt(1 + sigma * sigma) for sigma in self.sigmas]
+        first, last = kept[0], kept[-1]
+        squares = [((each - last) * first / (first - last)) ** 2 for each in kept]
+        squares[-1] = ZERO_SNR
+        return DiscreteTable(tuple(math.sqrt((1 - square) / square) for square in squares))
 
     def timestep(self, sigma: float) -> float:
         """Return the fractional timestep of `sigma`, linear in log sigma, held within the table."""

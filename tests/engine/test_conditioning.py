@@ -17,9 +17,11 @@ class Model:
     def __init__(self) -> None:
         self.tokenizer = ClipTokenizer()
         self.asked = 0
+        self.told: list[tuple[int, bool]] = []
 
-    def encode(self, prompts: Sequence[Sequence[Chunk]]) -> Conditioning:
+    def encode(self, prompts: Sequence[Sequence[Chunk]], clip_skip: int = 1, negative: bool = False) -> Conditioning:
         self.asked += 1
+        self.told.append((clip_skip, negative))
         rows = [[token for chunk in prompt for token in chunk.ids] for prompt in prompts]
         return Conditioning(torch.tensor(rows, dtype=torch.float32)[..., None])
 
@@ -35,6 +37,14 @@ def test_a_text_is_encoded_once() -> None:
     asked = model.asked
     assert torch.equal(encode(("a red circle", "")).context, first.context)
     assert model.asked == asked == 2
+
+
+def test_the_model_is_told_the_clip_skip_and_which_text_is_the_negative_one() -> None:
+    model, encode = encoder()
+    encode(("a red circle", "a red circle"), clip_skip=2)
+    assert model.told == [(2, False), (2, True)]
+    encode(("a red circle", "a red circle"))
+    assert model.told[2:] == [(1, False), (1, True)], "another clip skip is another answer"
 
 
 def test_the_shorter_text_is_filled_up_with_empty_chunks() -> None:

@@ -292,7 +292,7 @@ def test_a_patched_model_is_not_answered_from_the_cache(root: Path) -> None:
 
         @contextmanager
         def _patched(self, model: UnetModel) -> Iterator[None]:
-            bias = model.text_encoder.final_layer_norm.bias
+            bias: Any = model.parts["text_encoder"].final_layer_norm.bias
             bias.add_(1.0)
             yield
             bias.sub_(1.0)
@@ -380,12 +380,16 @@ def test_what_cannot_be_made_is_said(engine: Engine) -> None:
 def test_a_model_that_is_broken_or_of_another_kind_is_refused_by_name(tmp_path: Path) -> None:
     folder = make_sd1(checkpoints(tmp_path) / "half")
     (folder / "vae" / "diffusion_pytorch_model.safetensors").write_bytes(b"half a file")
+    mute = make_sd1(checkpoints(tmp_path) / "mute")
+    shutil.rmtree(mute / "text_encoder")
     other = make_sd1(checkpoints(tmp_path) / "other")
-    shutil.rmtree(other / "text_encoder")
+    shutil.rmtree(other / "unet")
     engine = engine_on(tmp_path)
     with pytest.raises(BrokenFile, match="half"):
         make(engine, model="half")
-    with pytest.raises(WrongFamily, match="other"):
+    with pytest.raises(BrokenFile, match=r"mute.*no text encoder"):
+        make(engine, model="mute")
+    with pytest.raises(WrongFamily, match=r"other.*looked for.*unet\.conv_in\.weight"):
         make(engine, model="other")
 
 
