@@ -6,17 +6,20 @@ import resource
 import signal
 import time
 from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
 from PIL import Image
 
 from modules.engine.report import Report, Wanted
-from modules.errors import BrokenPicture, Cancelled
+from modules.errors import BrokenFile, BrokenPicture, Cancelled
 from modules.events import Event, Loading, Note, Preview, Step
+from modules.model_manager.resident import Resident
 from modules.offers import AUTOMATIC, Offers
 from modules.request import Request, Shot, make_request
 from modules.result import Picture, Recipe
 from modules.settings import Settings
+from modules.tasks import FileTask
 
 T = TypeVar("T")
 
@@ -70,13 +73,17 @@ def fake_recipe(request: Request, shot: Shot, job: str = "") -> Recipe:
 
 
 class FakeEngine:
-    """Draws one colour for each seed. Some prompts misbehave: poison kills, fail raises, hang never returns."""
+    """Draws one colour for each seed, and keeps two models.
+
+    Some prompts misbehave: poison kills, fail raises, hang never returns; "what comes?" notes the model foreseen.
+    """
 
     device = "cpu"
 
     def __init__(self, seconds: float = 0.0) -> None:
         self.seconds = seconds  # for each step
-        self._model = ""
+        self.foreseen = ""
+        self.models: list[str] = []
 
     def offers(self) -> Offers:
         return OFFERS
@@ -89,9 +96,9 @@ class FakeEngine:
         job: str = "",
         done: Collection[int] = (),
     ) -> Iterator[tuple[Picture, T]]:
-        if self._model != request.model:
+        if request.model not in self.models[-1:]:
             report.tell(Loading(model=request.model))
-            self._model = request.model
+            self.load(request.model)
         shots = request.shots()
         for first in range(0, len(shots), request.batch_size):
             batch = [each for each in shots[first : first + request.batch_size] if each.index not in done]
@@ -102,6 +109,30 @@ class FakeEngine:
                 picture = Picture(_drawn(recipe), recipe)
                 yield picture, save(picture)
 
+    def resident(self) -> tuple[Resident, ...]:
+        return tuple(Resident(each, "sd1", 1000, "cpu") for each in self.models)
+
+    def load(self, name: str) -> None:
+        if name == "broken":
+            raise BrokenFile("not_safetensors", file=name)
+        self.models = [*(each for each in self.models if each != name), name][-2:]
+
+    def unload(self, name: str) -> None:
+        self.models = [each for each in self.models if name not in ("", each)]
+
+    def foresee(self, name: str) -> None:
+        self.foreseen = name
+
+    def make_file(self, task: FileTask, report: Report) -> Path:
+        """Count to ten, and make nothing."""
+        for step in range(10):
+            if report.wanted() == "stop":
+                raise Cancelled("cancelled")
+            self._misbehave(task.name, report)
+            time.sleep(self.seconds)
+            report.tell(Step(image=0, batch=1, images=1, step=step + 1, steps=10))
+        return Path(f"{task.name}.safetensors")
+
     def _steps(self, request: Request, batch: list[Shot], images: int, report: Report) -> bool:
         for step in range(1, request.steps + 1):
             wanted = report.wanted()
@@ -110,14 +141,19 @@ class FakeEngine:
             if wanted == "skip":
                 report.tell(Note(key="skipped", values={"first": batch[0].index + 1, "last": batch[-1].index + 1}))
                 return False
-            self._misbehave(request.prompt)
+            self._misbehave(request.prompt, report)
             time.sleep(self.seconds)
             report.tell(Preview(image=batch[0].index, webp="UklGRg=="))
             report.tell(Step(image=batch[0].index, batch=len(batch), images=images, step=step, steps=request.steps))
         return True
 
-    def _misbehave(self, prompt: str) -> None:
-        if prompt == "poison":
+    def _misbehave(self, prompt: str, report: Report) -> None:
+        if prompt == "what comes?":
+            until_foreseen = time.monotonic() + 10
+            while not self.foreseen and time.monotonic() < until_foreseen:
+                time.sleep(0.01)
+            report.tell(Note(key="foreseen", values={"model": self.foreseen}))
+        elif prompt == "poison":
             os.kill(os.getpid(), signal.SIGKILL)
         elif prompt == "fail":
             raise BrokenPicture("broken_picture")

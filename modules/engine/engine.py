@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import TypeVar
 
 import torch
@@ -14,6 +15,7 @@ from modules.engine import device as devices
 from modules.engine.conditioning import Encode, Encoder
 from modules.engine.denoise import denoise
 from modules.engine.doors import patched, tell_finished
+from modules.engine.files import make_file
 from modules.engine.finish import decode
 from modules.engine.guidance import plan_calls
 from modules.engine.job import Job, Rings
@@ -32,6 +34,7 @@ from modules.result import Picture, Recipe
 from modules.sampling.sampler import Sampler
 from modules.sampling.schedules import Schedule, sigmas_for
 from modules.settings import Settings
+from modules.tasks import FileTask
 
 T = TypeVar("T")
 PACKAGES = ("torch", "diffusers", "transformers")
@@ -93,6 +96,10 @@ class Engine:
                 yield picture, saved
             tell_finished(self.plugins, task, pictures)
 
+    def make_file(self, task: FileTask, report: Report) -> Path:
+        """Make the checkpoint file of a settled `task` and return where it is; see `modules.engine.files`."""
+        return make_file(task, self.catalog, report)
+
     @torch.inference_mode()
     def _make(
         self, request: Request, batch: list[Shot], images: int, file: ModelFile, report: Report
@@ -140,7 +147,7 @@ class Engine:
             encoder = Encoder(model)
         elif encoder is None or encoder.model is not model:
             encoder = self._encoder = Encoder(model)
-        return roomy(encoder, self.device, task)
+        return roomy(partial(encoder, clip_skip=task.request.clip_skip), self.device, task)
 
     def _sigmas(self, task: Job, model: Model) -> list[float]:
         try:

@@ -7,6 +7,7 @@ are those of open_clip's `SimpleTokenizer` (byte-level BPE: Sennrich et al. 2016
 from __future__ import annotations
 
 import gzip
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -30,7 +31,7 @@ class ClipTokenizer:
     """
 
     def __init__(self, file: Path | None = None) -> None:
-        merges = _read_merges(file or vocabulary_file())
+        merges = read_merges(file or vocabulary_file())
         letters = list(_byte_letters())
         words = [*letters, *(letter + "</w>" for letter in letters), *(a + b for a, b in merges), *SPECIAL]
         self._ids = {word: i for i, word in enumerate(words)}
@@ -63,6 +64,11 @@ class ClipTokenizer:
         """Return the size of the vocabulary."""
         return len(self._words)
 
+    @property
+    def ids(self) -> Mapping[str, int]:
+        """Every word of the vocabulary as it writes it, with its id."""
+        return self._ids
+
     def word(self, token: int) -> str:
         """Return how the vocabulary writes `token`: byte letters, with "</w>" at the end of a word."""
         return self._words[token]
@@ -83,7 +89,8 @@ def vocabulary_file() -> Path:
     raise SetupError("no_vocabulary", file=FILE)
 
 
-def _read_merges(file: Path) -> list[tuple[str, str]]:
+def read_merges(file: Path) -> list[tuple[str, str]]:
+    """Return the pairs that are merged, the most frequent first, from open_clip's file."""
     with gzip.open(file, "rt", encoding="utf-8") as lines:
         lines.readline()  # its version
         pairs = [line.split() for line, _ in zip(lines, range(MERGES), strict=False)]

@@ -17,11 +17,11 @@ from modules.images.files import PictureFiles
 from modules.library.database import Database
 from modules.library.pictures import Library
 from modules.library.records import JobRecord
-from modules.request import Request
 from modules.result import Recipe
 from modules.server.feed import Feed, Pen
-from modules.server.scheduler import claim
+from modules.server.scheduler import claim, peek
 from modules.server.tracker import Tracker
+from modules.tasks import Task, read_task
 
 _SLACK = 2.0  # seconds a file system's clock may differ
 
@@ -32,7 +32,7 @@ class Taken:
 
     id: str
     owner: str
-    request: Request
+    task: Task
     model: str
     work: float
     started: float
@@ -72,11 +72,16 @@ class Claims:
             pen.tell(record.id, started)
         self._tracker.tell(record.id, started)
         try:
-            request = Request.model_validate_json(record.request)
+            task = read_task(record.request)
         except ValidationError as error:  # stored by an Easel that allowed something else
             self.fail(worker, record.id, "request_outdated", {"reason": error.errors()[0]["msg"]}, str(error))
             return self.take(worker, label, loaded)
-        return Taken(record.id, record.owner, request, record.model, record.work, now, done)
+        return Taken(record.id, record.owner, task, record.model, record.work, now, done)
+
+    def next_model(self, loaded: str) -> str:
+        """Return the model of the job that a worker with `loaded` in memory would get next, or "" for none."""
+        with self._database.read() as session:
+            return session.scalar(peek(loaded)) or ""
 
     def renew(self, worker: str, id: str) -> bool:
         """Prolong the lease; False when the job is this worker's no longer."""

@@ -20,6 +20,7 @@ from modules.server.feed import Feed
 from modules.server.scheduler import PAUSED, foresee, in_order, turn_for
 from modules.server.tracker import Tracker, learnt_rate
 from modules.server.views import Job, Problem, Progress, Stage, Status
+from modules.tasks import FileTask, Task, read_task
 
 UNKNOWN_SIZE = 512  # pixels, for the estimate when neither the request nor the model says
 
@@ -49,18 +50,27 @@ class Jobs:
         self, request: Request, owner: str, origin: str = "", native_size: int = UNKNOWN_SIZE, priority: int = 0
     ) -> str:
         """Queue `request` (its seed drawn) and return the job's id. It survives whatever happens from here on."""
-        id = secrets.token_hex(8)
         pixels = (request.width or native_size) * (request.height or native_size)
+        return self._add(
+            request, owner, origin, request.images, float(pixels * request.steps * request.images), priority
+        )
+
+    def add_file(self, task: FileTask, owner: str, origin: str = "") -> str:
+        """Queue the making of a checkpoint file and return the job's id. Its work counts for no one's share."""
+        return self._add(task, owner, origin, images=0, work=0.0, priority=0)
+
+    def _add(self, task: Task, owner: str, origin: str, images: int, work: float, priority: int) -> str:
+        id = secrets.token_hex(8)
         with self._feed.writing() as pen:
             pen.session.add(
                 JobRecord(
                     id=id,
                     owner=owner,
                     origin=origin,
-                    request=request.model_dump_json(),
-                    model=request.model,
-                    images=request.images,
-                    work=float(pixels * request.steps * request.images),
+                    request=task.model_dump_json(),
+                    model=task.model,
+                    images=images,
+                    work=work,
                     priority=priority,
                     turn=turn_for(pen.session, owner),
                     status="queued",
@@ -248,7 +258,7 @@ class Jobs:
             id=record.id,
             owner=record.owner,
             origin=record.origin,
-            request=_recall(record.request),
+            task=_recall(record.request),
             status=status,
             position=position,
             attempts=record.attempts,
@@ -266,10 +276,10 @@ def _find(session: Session, id: str) -> JobRecord | None:
     return session.scalars(select(JobRecord).where(JobRecord.id == id)).first()
 
 
-def _recall(body: str) -> Request:
-    """Return a stored request, for looking at: one of an older Easel may hold what is not allowed any more."""
+def _recall(body: str) -> Task:
+    """Return a stored task, for looking at: one of an older Easel may hold what is not allowed any more."""
     try:
-        return Request.model_validate_json(body)
+        return read_task(body)
     except ValidationError:
         stored = json.loads(body)
         return Request.model_construct(**{name: stored[name] for name in Request.model_fields if name in stored})

@@ -7,10 +7,13 @@ from typing import Any, Literal, Protocol, TypeVar
 
 from modules.engine.report import Report
 from modules.events import Event
+from modules.model_manager.resident import Resident
 from modules.offers import Offers
 from modules.request import Request
 from modules.result import Picture, Recipe
+from modules.server.views import Problem
 from modules.settings import Settings
+from modules.tasks import FileTask, Task
 
 T = TypeVar("T")
 
@@ -38,6 +41,26 @@ class Engine(Protocol):
         """Make the pictures of `request` but those whose index is in `done`, each saved before it is yielded."""
         ...
 
+    def resident(self) -> tuple[Resident, ...]:
+        """Return the models in memory, the one used last at the end; asked often, so it costs nothing."""
+        ...
+
+    def load(self, name: str) -> None:
+        """Load the checkpoint of that name, so that the first picture need not wait; raise `ModelError` if it fails."""
+        ...
+
+    def unload(self, name: str) -> None:
+        """Let go of the checkpoint of that name; nothing happens when it is not loaded. Empty: of everything."""
+        ...
+
+    def foresee(self, name: str) -> None:
+        """Begin to read the checkpoint of that name, beside the work: the next job wants it. Never raises."""
+        ...
+
+    def make_file(self, task: FileTask, report: Report) -> Path:
+        """Make the checkpoint file of `task` and return where it is."""
+        ...
+
 
 EngineFactory = Callable[[Settings], Engine]
 """Makes the engine inside the worker process; travels by name, so it is a function of a module or a partial of one."""
@@ -51,7 +74,7 @@ class Take:
     """Do this job. Pictures in `done` exist already."""
 
     job: str
-    request: Request
+    task: Task
     done: frozenset[int] = frozenset()
 
 
@@ -61,6 +84,27 @@ class Wish:
 
     job: str
     wish: Literal["skip", "stop"]
+
+
+@dataclass(frozen=True)
+class Load:
+    """Load this checkpoint when no job is at work."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Unload:
+    """Let go of this checkpoint, or of everything if it has no name, when no job is at work."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Next:
+    """The job after this one wants this checkpoint: read it meanwhile."""
+
+    name: str
 
 
 # from the worker
@@ -73,6 +117,20 @@ class Hello:
     offers: Offers
     device: str
     detail: str = ""
+
+
+@dataclass(frozen=True)
+class Holding:
+    """What is in memory now, the model used last at the end; told whenever it changes."""
+
+    models: tuple[Resident, ...]
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A model was loaded or unloaded as a person asked, or was not, for this reason."""
+
+    problem: Problem | None = None
 
 
 @dataclass(frozen=True)
@@ -114,8 +172,9 @@ class Unable:
     detail: str
 
 
-ToWorker = Take | Wish
-FromWorker = Hello | Told | Saved | Ended | Unable
+Order = Load | Unload
+ToWorker = Take | Wish | Order | Next
+FromWorker = Hello | Holding | Answered | Told | Saved | Ended | Unable
 
 
 @dataclass(frozen=True)
@@ -128,3 +187,5 @@ class WorkerState:
     model: str = ""  # what it has in memory
     detail: str = ""  # why it was lost, the last time
     pid: int = 0
+    resident: tuple[Resident, ...] = ()  # all it has in memory, the model used last at the end
+    problem: Problem | None = None  # why a model that a person wanted loaded or unloaded was not, the last time

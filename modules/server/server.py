@@ -9,6 +9,7 @@ from modules.images.files import PictureFiles
 from modules.library.database import Database
 from modules.library.pictures import LOCAL, Library
 from modules.model_manager.catalog import Catalog
+from modules.model_manager.file_tasks import settled_file_task
 from modules.offers import Offers, gather
 from modules.plugins import Plugins
 from modules.request import Request
@@ -17,11 +18,12 @@ from modules.server.feed import Feed
 from modules.server.forms import Forms
 from modules.server.jobs import UNKNOWN_SIZE, Jobs
 from modules.server.launch import make_engine
-from modules.server.messages import EngineFactory, Hello, WorkerState
+from modules.server.messages import EngineFactory, Hello, Load, Order, Unload, WorkerState
 from modules.server.process import Supervisor
 from modules.server.recovery import Registry
 from modules.server.shift import Post
 from modules.settings import Settings
+from modules.tasks import FileTask
 
 GRACE = 30.0
 
@@ -126,6 +128,29 @@ class Server:
         model = self.catalog.find(settled.model)
         settled = settled.model_copy(update={"model": model.name}).with_seed()
         return self.jobs.add(settled, owner, origin, model.native_size or UNKNOWN_SIZE)
+
+    def submit_file(self, task: FileTask, owner: str = LOCAL, origin: str = "") -> str:
+        """Queue the making of a checkpoint file and return the job's id.
+
+        Raises `UnknownModel` before anything is queued.
+        """
+        return self.jobs.add_file(settled_file_task(task, self.catalog), owner, origin)
+
+    def load(self, name: str, worker: str = "") -> None:
+        """Have a worker load the checkpoint of that name before its next job: every one, or the one named `worker`.
+
+        Raises `UnknownModel` before anything is asked. What comes of it is seen in `workers`: `resident`, or `problem`.
+        """
+        self._order(Load(self.catalog.find(name).name), worker)
+
+    def unload(self, name: str = "", worker: str = "") -> None:
+        """Have the workers, or the one named `worker`, let go of the checkpoint of that name; empty: of everything."""
+        self._order(Unload(self.catalog.find(name).name if name else ""), worker)
+
+    def _order(self, order: Order, worker: str) -> None:
+        for supervisor in self._supervisors:
+            if worker in ("", supervisor.state.name):
+                supervisor.order(order)
 
     def _take_in(self) -> None:
         """Look for unrecorded pictures beside the work: with a new database there may be very many."""

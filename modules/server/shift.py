@@ -2,6 +2,7 @@
 
 import contextlib
 import multiprocessing
+import queue
 import signal
 import threading
 import time
@@ -14,10 +15,15 @@ from modules.events import Loading, Note, Step
 from modules.server.claims import Claims, Taken
 from modules.server.jobs import Jobs
 from modules.server.messages import (
+    Answered,
     Ended,
     EngineFactory,
     FromWorker,
     Hello,
+    Holding,
+    Load,
+    Next,
+    Order,
     Saved,
     Take,
     Told,
@@ -74,10 +80,18 @@ class Waking(Protocol):
 class Shift:
     """One worker process, and the job in its hands."""
 
-    def __init__(self, post: Post, board: Showing, bell: Waking, ending: threading.Event) -> None:
+    def __init__(
+        self,
+        post: Post,
+        board: Showing,
+        bell: Waking,
+        orders: "queue.SimpleQueue[Order]",
+        ending: threading.Event,
+    ) -> None:
         self._post = post
         self._board = board
         self._bell = bell
+        self._orders = orders
         self._ending = ending
         context = multiprocessing.get_context("spawn")
         self._connection, self._theirs = context.Pipe()
@@ -87,6 +101,7 @@ class Shift:
         self._worker = ""
         self._ready = False
         self._job: Taken | None = None
+        self._next = ""  # the model of the job after this one, as far as it was told
         self._made = 0
         self._finished = 0
         self._last_words: Unable | None = None
@@ -99,17 +114,19 @@ class Shift:
 
         Raises what the database or the system raise when they have no room; the process is gone then, too.
         """
-        self._board.show(stage="starting", model="")
+        self._board.show(stage="starting", model="", resident=())
         self._process.start()
         try:
             self._theirs.close()
             self._board.show(pid=self._process.pid)
             self._worker = self._post.registry.enrol(self._process.pid or 0)
             while not self._ending.is_set():
+                self._relay_orders()
                 self._offer_job()
                 ready = wait([self._connection, self._process.sentinel, self._bell.reader], self._patience())
                 if self._bell.hush(ready):
                     self._relay_wish()
+                    self._relay_next()
                 if self._connection in ready:
                     if not self._receive():
                         break
@@ -136,7 +153,29 @@ class Shift:
         self._kill_at = None
         self._renew_at = time.monotonic() + self._beat
         self._board.show(stage="busy")
-        self._send(Take(self._job.id, self._job.request, self._job.done))
+        self._send(Take(self._job.id, self._job.task, self._job.done))
+        self._next = self._job.model
+        self._relay_next()
+
+    def _relay_orders(self) -> None:
+        """Pass on what a person wants loaded or unloaded; the worker does it before the job it gets after that."""
+        while self._ready:
+            try:
+                order = self._orders.get_nowait()
+            except queue.Empty:
+                return
+            self._send(order)
+            if isinstance(order, Load) and self._job is None:
+                self._board.show(stage="loading", model=order.name)
+
+    def _relay_next(self) -> None:
+        """Tell the worker, once, which model the job after this one wants."""
+        if self._job is None:
+            return
+        model = self._post.claims.next_model(self._job.model)
+        if model and model != self._next:
+            self._next = model
+            self._send(Next(model))
 
     def _relay_wish(self) -> None:
         if self._job is None:
@@ -174,6 +213,13 @@ class Shift:
             self._post.hello(message)
         elif isinstance(message, Unable):
             self._last_words = message
+        elif isinstance(message, Holding):
+            last = message.models[-1].name if message.models else ""
+            self._board.show(resident=message.models, model=last)
+        elif isinstance(message, Answered):
+            self._board.show(problem=message.problem)
+            if self._job is None:
+                self._board.show(stage="ready")
         elif self._job is not None and message.job == self._job.id:
             if isinstance(message, Told):
                 self._told(message, self._job)

@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import Any, Literal
 
 from modules.library.pictures import PictureRow
-from modules.request import Request
+from modules.request import Request, make_request
+from modules.tasks import Task
 
 Status = Literal["queued", "running", "done", "stopped", "failed", "set_aside"]
 Stage = Literal["queued", "starting", "loading", "sampling", "saving", "done", "stopped", "failed", "set_aside"]
@@ -40,7 +41,7 @@ class Job:
     id: str
     owner: str
     origin: str  # which device asked for it
-    request: Request
+    task: Task
     status: Status
     position: int | None
     attempts: int  # deaths of its worker since it last made a picture
@@ -51,3 +52,8 @@ class Job:
     error: Problem | None = None
     pictures: tuple[PictureRow, ...] = ()
     notes: tuple[tuple[str, dict[str, Any]], ...] = ()
+
+    @property
+    def request(self) -> Request:
+        """The pictures asked for; the defaults for a job that makes a file instead."""
+        return self.task if isinstance(self.task, Request) else make_request({})

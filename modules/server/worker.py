@@ -6,17 +6,37 @@ import queue
 import signal
 import threading
 import traceback
+from collections.abc import Callable
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 from modules.engine.report import Wanted
 from modules.engine.threads import prepare_environment
 from modules.errors import Cancelled, EaselError
-from modules.events import Event
+from modules.events import Event, Note
 from modules.images import infotext
 from modules.images.files import PictureFiles
+from modules.request import Request
 from modules.result import Picture
-from modules.server.messages import Ended, EngineFactory, Hello, Saved, Take, Told, ToWorker, Unable
+from modules.server.messages import (
+    Answered,
+    Ended,
+    Engine,
+    EngineFactory,
+    Hello,
+    Holding,
+    Load,
+    Next,
+    Order,
+    Saved,
+    Take,
+    Told,
+    ToWorker,
+    Unable,
+    Unload,
+)
+from modules.server.views import Problem
 from modules.settings import Settings
 
 
@@ -36,19 +56,59 @@ def serve(connection: Connection, settings: Settings, factory: EngineFactory) ->
         connection.send(Unable(*_sentence(error), traceback.format_exc()))
         return
     connection.send(hello)
+    inbox.listen(engine.foresee)
+    memory = _Memory(connection, engine)
     while True:
-        take = inbox.next()
-        line = _Line(connection, inbox, take.job)
+        task = inbox.next()
+        line = _Line(connection, inbox, task.job if isinstance(task, Take) else "", memory)
         try:
-            for picture, path in engine.generate(take.request, line, files.save, take.job, take.done):
-                recipe = picture.recipe
-                connection.send(Saved(take.job, path, recipe, infotext.write(recipe), _size(picture)))
-            ended = Ended(take.job, "done")
-        except Cancelled:
-            ended = Ended(take.job, "stopped")
-        except Exception as error:  # noqa: BLE001 - the job fails with what it was
-            ended = Ended(take.job, "failed", *_sentence(error), traceback.format_exc())
-        connection.send(ended)
+            answer = _do(task, engine, files, line)
+        except Exception as error:  # noqa: BLE001 - the job, or what a person wanted, fails with what it was
+            answer = _failed(task, error)
+        memory.tell()
+        connection.send(answer)
+
+
+def _do(task: Take | Order, engine: Engine, files: PictureFiles, line: "_Line") -> Ended | Answered:
+    """Do a job, or load or unload what a person asked for."""
+    if isinstance(task, Load):
+        engine.load(task.name)
+        return Answered()
+    if isinstance(task, Unload):
+        engine.unload(task.name)
+        return Answered()
+    if isinstance(task.task, Request):
+        for picture, path in engine.generate(task.task, line, files.save, task.job, task.done):
+            line.hand_in(picture, path)
+    else:
+        made = engine.make_file(task.task, line)
+        line.tell(Note(key="file_made", values={"name": made.name}))
+    return Ended(task.job, "done")
+
+
+def _failed(task: Take | Order, error: Exception) -> Ended | Answered:
+    key, values = _sentence(error)
+    detail = "".join(traceback.format_exception(error))
+    if not isinstance(task, Take):
+        return Answered(Problem(key, values, detail))
+    if isinstance(error, Cancelled):
+        return Ended(task.job, "stopped")
+    return Ended(task.job, "failed", key, values, detail)
+
+
+class _Memory:
+    """Tells the server what is in memory, whenever that has changed."""
+
+    def __init__(self, connection: Connection, engine: Engine) -> None:
+        self._connection = connection
+        self._engine = engine
+        self._told = Holding(())
+
+    def tell(self) -> None:
+        now = Holding(self._engine.resident())
+        if now != self._told:
+            self._told = now
+            self._connection.send(now)
 
 
 class _Inbox:
@@ -60,14 +120,19 @@ class _Inbox:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._jobs: queue.SimpleQueue[Take] = queue.SimpleQueue()
+        self._tasks: queue.SimpleQueue[Take | Order] = queue.SimpleQueue()
+        self._foresee: Callable[[str], None] | None = None
         self._lock = threading.Lock()
         self._wishes: dict[str, Wanted] = {}
         threading.Thread(target=self._read, name="inbox", daemon=True).start()
 
-    def next(self) -> Take:
-        """Wait for the next job."""
-        return self._jobs.get()
+    def listen(self, foresee: Callable[[str], None]) -> None:
+        """Call `foresee` with the model of the job after the present one, in a thread of its own."""
+        self._foresee = foresee
+
+    def next(self) -> Take | Order:
+        """Wait for the next job or order."""
+        return self._tasks.get()
 
     def wanted(self, job: str) -> Wanted:
         """Return what a person wants of `job`; a wish to skip is told once."""
@@ -86,7 +151,12 @@ class _Inbox:
             if isinstance(message, Take):
                 with self._lock:
                     self._wishes.clear()
-                self._jobs.put(message)
+                self._tasks.put(message)
+            elif isinstance(message, Load | Unload):
+                self._tasks.put(message)
+            elif isinstance(message, Next):
+                if self._foresee is not None:
+                    threading.Thread(target=self._foresee, args=(message.name,), name="reader", daemon=True).start()
             else:
                 with self._lock:
                     self._wishes[message.job] = message.wish
@@ -95,13 +165,20 @@ class _Inbox:
 class _Line:
     """The engine's report: events go over the pipe, wishes come from the inbox."""
 
-    def __init__(self, connection: Connection, inbox: _Inbox, job: str) -> None:
+    def __init__(self, connection: Connection, inbox: _Inbox, job: str, memory: _Memory) -> None:
         self._connection = connection
         self._inbox = inbox
         self._job = job
+        self._memory = memory
 
     def tell(self, event: Event) -> None:
+        self._memory.tell()
         self._connection.send(Told(self._job, event))
+
+    def hand_in(self, picture: Picture, path: Path) -> None:
+        """Tell that a picture is a complete file."""
+        recipe = picture.recipe
+        self._connection.send(Saved(self._job, path, recipe, infotext.write(recipe), _size(picture)))
 
     def wanted(self) -> Wanted:
         return self._inbox.wanted(self._job)

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import CLIPTextModel
 
+from modules.prompts.tokenizer_files import write_tokenizer
 from modules.starter.scenes import SIZE
-from modules.starter.text import vocabulary
 from modules.starter.unet import Cache
 
 
@@ -55,7 +55,7 @@ def export(
     }
     text_config |= {"architectures": ["CLIPTextModel"], "model_type": "clip_text_model", "dtype": "float32"}
     _part(fresh / "text_encoder", text_config, "model.safetensors", encoder)
-    _tokenizer(fresh / "tokenizer")
+    write_tokenizer(fresh / "tokenizer")
     _json(fresh / "scheduler" / "scheduler_config.json", _SCHEDULER)
     _json(fresh / "model_index.json", _INDEX)
     _json(fresh / "easel.json", {"native_size": SIZE, "latent_rgb": preview[0], "latent_rgb_bias": preview[1]})
@@ -111,29 +111,4 @@ def _part(folder: Path, config: Mapping[str, Any], name: str, module: nn.Module)
     weights = {key: value.detach().cpu().half().contiguous() for key, value in module.state_dict().items()}
     save_file(
         {key: value for key, value in weights.items() if "position_ids" not in key}, folder / name, {"format": "pt"}
-    )
-
-
-def _tokenizer(folder: Path) -> None:
-    words, merges = vocabulary()
-    folder.mkdir()
-    (folder / "vocab.json").write_text(json.dumps(words, ensure_ascii=False, separators=(",", ":")), encoding="utf-8")
-    lines = ["#version: 0.2", *(f"{left} {right}" for left, right in merges)]
-    (folder / "merges.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    special = {
-        "bos_token": "<|startoftext|>",
-        "eos_token": "<|endoftext|>",
-        "unk_token": "<|endoftext|>",
-        "pad_token": "<|endoftext|>",
-    }
-    _json(folder / "special_tokens_map.json", special)
-    _json(
-        folder / "tokenizer_config.json",
-        {
-            "tokenizer_class": "CLIPTokenizer",
-            "model_max_length": 77,
-            "do_lower_case": True,
-            "add_prefix_space": False,
-            **special,
-        },
     )

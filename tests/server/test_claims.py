@@ -7,6 +7,7 @@ from pathlib import Path
 from PIL import Image
 
 from modules.events import Failed
+from modules.request import Request
 from modules.result import Picture
 from modules.server.claims import Taken
 from tests.fakes import ask, fake_recipe
@@ -25,7 +26,8 @@ def take(queue: Queue, worker: str) -> Taken:
 
 def make(queue: Queue, taken: Taken, index: int = 0) -> tuple[Path, object]:
     """Write a picture of the job, without telling anybody."""
-    recipe = fake_recipe(taken.request, taken.request.shots()[index], taken.id)
+    assert isinstance(taken.task, Request)
+    recipe = fake_recipe(taken.task, taken.task.shots()[index], taken.id)
     return queue.files.save(Picture(Image.new("RGB", (8, 8)), recipe)), recipe
 
 

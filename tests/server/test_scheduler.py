@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy.dialects import postgresql
 
+from modules.request import Request
 from modules.server.scheduler import LOOKAHEAD, claim
 from tests.fakes import ask
 from tests.server.conftest import Queue, make_queue
@@ -22,7 +23,8 @@ def take_all(queue: Queue, model: str = "") -> list[str]:
     """Take and finish every job, as one worker does; return their prompts."""
     taken = []
     while (job := queue.claims.take("w", "worker", model)) is not None:
-        taken.append(job.request.prompt)
+        assert isinstance(job.task, Request)
+        taken.append(job.task.prompt)
         model = job.model
         queue.claims.finish("w", job, 0)
     return taken
@@ -154,7 +156,8 @@ def test_many_workers_take_each_job_once(tmp_path: Path) -> None:
 
     def work(place: int) -> None:
         while (job := queues[place % 2].claims.take(f"w{place}", "worker")) is not None:
-            taken[job.request.prompt] += 1
+            assert isinstance(job.task, Request)
+            taken[job.task.prompt] += 1
 
     threads = [threading.Thread(target=work, args=(place,)) for place in range(6)]
     for thread in threads:

@@ -1,5 +1,7 @@
 """The whole server with a worker process that answers at once."""
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -9,6 +11,7 @@ import pytest
 
 from modules.errors import BadRequest, UnknownModel
 from modules.events import Loading, Note
+from modules.tasks import Convert, Merge, make_file_task
 from tests.fakes import OFFERS, ask, make_no_engine
 from tests.serving import fake_server, running, until
 
@@ -121,3 +124,37 @@ def test_the_server_runs_without_torch() -> None:
     forbidden = "import sys; sys.modules['torch'] = sys.modules['diffusers'] = sys.modules['transformers'] = None\n"
     code = forbidden + "import modules.server.server"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
+
+
+def test_a_file_is_made_in_the_queue(tmp_path: Path) -> None:
+    with running(tmp_path, seconds=0.02) as server:
+        id = server.submit_file(make_file_task(Convert, {"model": "starter", "name": "copy"}), "anna")
+        until(lambda: (job := server.jobs.get(id)) is not None and job.progress.step > 2)
+        until(lambda: not server.jobs.queue())
+        job = server.jobs.get(id)
+        assert job is not None and (job.status, job.pictures) == ("done", ())
+        assert job.task == make_file_task(Convert, {"model": "starter", "name": "copy"})
+        assert job.notes == (("file_made", {"name": "copy.safetensors"}),)
+        again = server.submit_file(make_file_task(Merge, {"model": "starter", "method": "none", "name": "hang"}))
+        until(lambda: (job := server.jobs.get(again)) is not None and job.status == "running")
+        kill = server.workers[0].pid
+        os.kill(kill, signal.SIGKILL)  # a death counts, and the file is made anew
+        until(lambda: (job := server.jobs.get(again)) is not None and job.attempts == 1)
+        assert server.jobs.cancel(again)
+        until(lambda: (job := server.jobs.get(again)) is not None and job.status == "stopped", 30)
+
+
+def test_what_cannot_be_merged_is_not_queued(tmp_path: Path) -> None:
+    with running(tmp_path) as server:
+        for values in (
+            {"model": "starter"},  # a weighted sum of one
+            {"model": "starter", "second": "starter", "name": "a/b"},
+            {"model": "starter", "second": "starter", "name": ".."},
+            {"model": "starter", "second": "starter", "discard": "("},
+            {"model": "starter", "second": "starter", "multiplier": 9},
+        ):
+            with pytest.raises(BadRequest):
+                server.submit_file(make_file_task(Merge, values))
+        with pytest.raises(UnknownModel):
+            server.submit_file(make_file_task(Merge, {"model": "starter", "second": "nonsense"}))
+        assert server.jobs.recent() == []
