@@ -11,14 +11,14 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import save_file
 from torch import nn
-from transformers import CLIPTextConfig, CLIPTextModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from modules.engine.engine import Engine
 from modules.model_manager.catalog import Catalog
 from modules.plugins import folder_modules, make_plugins
 from modules.settings import Settings
 
-WIDTH = 16  # of the text encoder
+WIDTH, WIDTH_2, POOLED = 16, 24, 20  # of the text encoders, and of the second one's projection
 NATIVE = 64  # pixels
 
 UNET = {
@@ -39,6 +39,26 @@ DEEP_UNET = {  # as many levels as Stable Diffusion has
     "block_out_channels": [16, 16, 16, 16],
     "down_block_types": ["CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"],
     "up_block_types": ["UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"],
+}
+SD2_UNET = {**UNET, "use_linear_projection": True, "cross_attention_dim": WIDTH_2}
+_ADDED = {"addition_embed_type": "text_time", "addition_time_embed_dim": 8}
+SDXL_UNET = {
+    **UNET,
+    **_ADDED,
+    "use_linear_projection": True,
+    "cross_attention_dim": WIDTH + WIDTH_2,
+    "projection_class_embeddings_input_dim": POOLED + 6 * 8,
+    "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D"],
+    "up_block_types": ["CrossAttnUpBlock2D", "UpBlock2D"],
+}
+REFINER_UNET = {
+    **DEEP_UNET,
+    **_ADDED,
+    "use_linear_projection": True,
+    "cross_attention_dim": WIDTH_2,
+    "projection_class_embeddings_input_dim": POOLED + 5 * 8,
+    "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"],
+    "up_block_types": ["UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"],
 }
 VAE = {
     "_class_name": "AutoencoderKL",
@@ -63,6 +83,14 @@ TEXT = {
     "bos_token_id": 49406,
     "eos_token_id": 49407,
     "pad_token_id": 49407,
+}
+OPEN_CLIP = {  # as SD 2 and the second encoder of SDXL are
+    **TEXT,
+    "hidden_size": WIDTH_2,
+    "projection_dim": POOLED,
+    "num_hidden_layers": 3,
+    "hidden_act": "gelu",
+    "pad_token_id": 0,
 }
 SCHEDULER = {
     "_class_name": "PNDMScheduler",
@@ -98,23 +126,54 @@ def make_sd1(
     return write_folder(folder, unet, VAE, TEXT, seed, dtype, scheduler, easel)
 
 
+def make_sd2(
+    folder: Path,
+    seed: int = 0,
+    scheduler: Mapping[str, Any] = SCHEDULER,
+    easel: Mapping[str, Any] | None = EASEL,
+    unet: Mapping[str, Any] = SD2_UNET,
+) -> Path:
+    """Write a tiny Stable Diffusion 2 as a diffusers folder: its text encoder's last layer is left out, as there."""
+    return write_folder(folder, unet, VAE, OPEN_CLIP, seed, scheduler=scheduler, easel=easel)
+
+
+def make_sdxl(
+    folder: Path, seed: int = 0, unet: Mapping[str, Any] = SDXL_UNET, scheduler: Mapping[str, Any] = SCHEDULER
+) -> Path:
+    """Write a tiny SDXL as a diffusers folder."""
+    return write_folder(folder, unet, VAE, TEXT, seed, scheduler=scheduler, text_2=OPEN_CLIP)
+
+
+def make_refiner(folder: Path, seed: int = 0) -> Path:
+    """Write a tiny SDXL refiner as a diffusers folder: it has the second text encoder only."""
+    return write_folder(folder, REFINER_UNET, VAE, None, seed, text_2=OPEN_CLIP)
+
+
 def write_folder(
     folder: Path,
     unet: Mapping[str, Any],
     vae: Mapping[str, Any],
-    text: Mapping[str, Any],
+    text: Mapping[str, Any] | None,
     seed: int = 0,
     dtype: torch.dtype = torch.float16,
     scheduler: Mapping[str, Any] = SCHEDULER,
     easel: Mapping[str, Any] | None = EASEL,
+    text_2: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write a diffusers folder with random weights of the given configs."""
     torch.manual_seed(seed)
     write_part(folder / "unet", unet, "diffusion_pytorch_model", UNet2DConditionModel.from_config(dict(unet)), dtype)
     write_part(folder / "vae", vae, "diffusion_pytorch_model", AutoencoderKL.from_config(dict(vae)), dtype)
-    encoder = CLIPTextModel(CLIPTextConfig(**text))
-    nn.init.normal_(encoder.final_layer_norm.bias, 0.2, 0.2)  # a fresh one is 0: what it says would have no mean
-    write_part(folder / "text_encoder", text, "model", encoder, dtype)
+    for part, config, kind in (
+        ("text_encoder", text, CLIPTextModel),
+        ("text_encoder_2", text_2, CLIPTextModelWithProjection),
+    ):
+        if config is not None:
+            encoder = kind(CLIPTextConfig(**config))
+            for name, weight in encoder.named_parameters():
+                if name.endswith("final_layer_norm.bias"):
+                    nn.init.normal_(weight, 0.2, 0.2)  # a fresh one is 0: what it says would have no mean
+            write_part(folder / part, config, "model", encoder, dtype)
     write_json(folder / "scheduler" / "scheduler_config.json", scheduler)
     if easel is not None:
         write_json(folder / "easel.json", easel)

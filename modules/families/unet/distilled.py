@@ -52,7 +52,7 @@ def few_steps(header: Header, usual: Defaults) -> Defaults:
     if kind is None:
         if GUIDANCE_KEY not in header.entries:
             return usual
-        kind = KINDS[0]
+        kind = replace(KINDS[0], cfg_scale=1.0)
     steps, cfg_scale = kind.steps, kind.cfg_scale
     said = re.search(r"(\d+)[ _-]?steps?(?![a-z])", names)
     if said and 1 <= int(said[1]) <= MOST_STEPS:

@@ -14,7 +14,7 @@ from torch import nn
 from transformers.models.clip.configuration_clip import CLIPTextConfig
 from transformers.models.clip.modeling_clip import CLIPTextModel, CLIPTextModelWithProjection
 
-from modules.errors import BrokenFile
+from modules.errors import BrokenFile, WrongFamily
 from modules.families.family import Family, Header, LatentFormat
 from modules.families.unet.attention import SlicedAttention
 from modules.families.unet.convolution import quicken
@@ -68,6 +68,7 @@ def load_unet(
         unet = _made(header, "unet", UNet2DConditionModel.from_config)
         autoencoder = _made(vae, "vae", AutoencoderKL.from_config)
         encoders = tuple(TextEncoder(each, _made(header, each.part, _text_maker(each))) for each in readings)
+    _made_for(family, vae, autoencoder)
     for network in (unet, autoencoder):
         _suit(network, device, dtype)
     fill(unet, header.part("unet"), device, dtype)
@@ -102,6 +103,20 @@ def _complete(family: UnetTraits, header: Header, vae: Header, readings: tuple[R
             raise BrokenFile("text_encoder_missing", file=str(header.path), part=reading.part, family=family.name)
     if "vae" not in vae.configs:
         raise BrokenFile("vae_missing", file=str(vae.path), family=family.name, example=family.example_vae)
+
+
+def _made_for(family: UnetTraits, header: Header, vae: AutoencoderKL) -> None:
+    """Raise `WrongFamily` for an autoencoder whose latents are not the family's."""
+    channels, factor = vae.config.latent_channels, 2 ** (len(vae.config.block_out_channels) - 1)
+    if (channels, factor) != (family.latent.channels, family.latent.factor):
+        raise WrongFamily(
+            "vae_latents",
+            file=str(header.path),
+            family=family.name,
+            channels=channels,
+            factor=factor,
+            wanted=f"{family.latent.channels}, 1/{family.latent.factor}",
+        )
 
 
 def _made(header: Header, part: str, make: Callable[[dict[str, Any]], Any]) -> Any:
