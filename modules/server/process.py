@@ -2,6 +2,7 @@
 
 import contextlib
 import multiprocessing
+import queue
 import threading
 from dataclasses import replace
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from modules.errors import EaselError
-from modules.server.messages import WorkerState
+from modules.server.messages import Order, WorkerState
 from modules.server.shift import Post, Shift
 
 _LONGEST_REST = 30.0  # seconds between attempts to start a worker that keeps dying
@@ -63,6 +64,7 @@ class Supervisor:
         self._board = Board(WorkerState(name, post.settings.device, "starting"))
         self._bell = Bell()
         self._ending = threading.Event()
+        self._orders: queue.SimpleQueue[Order] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=f"supervisor of {name}", daemon=True)
         post.jobs.listen(self._bell.ring)
 
@@ -74,6 +76,11 @@ class Supervisor:
     def start(self) -> None:
         """Begin."""
         self._thread.start()
+
+    def order(self, order: Order) -> None:
+        """Have the worker load or unload a model once it is free; a worker that is not there yet does so when it is."""
+        self._orders.put(order)
+        self._bell.ring()
 
     def end(self) -> None:
         """Ask the worker to end; its job goes back to the queue."""
@@ -90,7 +97,7 @@ class Supervisor:
         deaths = 0
         while not self._ending.is_set():
             finished = 0
-            shift = Shift(self._post, self._board, self._bell, self._ending)
+            shift = Shift(self._post, self._board, self._bell, self._orders, self._ending)
             try:
                 finished = shift.serve()
             except (EaselError, SQLAlchemyError, OSError) as error:  # no room for a process or a record: try again

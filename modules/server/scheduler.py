@@ -9,7 +9,7 @@ credit while away. Within one owner's share, a job whose model is loaded may ove
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Update, and_, case, exists, func, or_, select, true, update
+from sqlalchemy import Exists, ScalarSelect, Select, Update, and_, case, exists, func, or_, select, true, update
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 from sqlalchemy.orm.util import AliasedClass
 
@@ -40,6 +40,26 @@ def claim(worker: str, loaded: str, lease: float, now: float) -> Update:
     `loaded` names the model the worker has in memory; `lease` is when the claim runs out, `now` the present time,
     both in seconds since 1970. A paused queue gives nothing.
     """
+    return (
+        update(JobRecord)
+        .where(JobRecord.number == _next(loaded), JobRecord.status == "queued", ~_paused())
+        .values(status="running", worker=worker, lease=lease, started=now, wish="")
+        .returning(JobRecord)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def peek(loaded: str) -> Select[tuple[str]]:
+    """Return the statement for the model of the job that `claim` would take now."""
+    return select(JobRecord.model).where(JobRecord.number == _next(loaded), ~_paused())
+
+
+def _paused() -> Exists:
+    return exists().where(StateRecord.name == PAUSED, StateRecord.body == "1")
+
+
+def _next(loaded: str) -> ScalarSelect[int]:
+    """Return the number of the next job for a worker that has the model `loaded` in memory."""
     first = aliased(JobRecord)
     head = (
         select(first.number, first.owner, first.priority, first.place)
@@ -58,21 +78,13 @@ def claim(worker: str, loaded: str, lease: float, now: float) -> Update:
         other.number > head.c.number,
         other.number < head.c.number + LOOKAHEAD,
     )
-    chosen = (
+    return (
         select(other.number)
         .join(head, true())
         .where(other.status == "queued", or_(other.number == head.c.number, may_overtake))
         .order_by(case((other.model == loaded, 0), else_=1), other.turn, other.number)
         .limit(1)
         .scalar_subquery()
-    )
-    paused = exists().where(StateRecord.name == PAUSED, StateRecord.body == "1")
-    return (
-        update(JobRecord)
-        .where(JobRecord.number == chosen, JobRecord.status == "queued", ~paused)
-        .values(status="running", worker=worker, lease=lease, started=now, wish="")
-        .returning(JobRecord)
-        .execution_options(synchronize_session=False)
     )
 
 
