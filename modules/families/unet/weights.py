@@ -1,7 +1,8 @@
-"""Weights from safetensors files into modules: mapped, cast once, assigned, and counted."""
+"""Weights from files into modules: mapped, cast once into one piece of memory, assigned, and counted."""
 
 from __future__ import annotations
 
+import math
 import mmap
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -26,9 +27,10 @@ DTYPES = MappingProxyType(
     }
 )
 NAMED = 4  # keys a message names before it stops
+ALIGNED = 64  # bytes, as torch's own memory is
 
 
-class _Mapped:
+class Mapped:
     """A file mapped copy-on-write: pages arrive when they are touched, and what is written to them stays in memory."""
 
     def __init__(self, path: Path) -> None:
@@ -36,12 +38,17 @@ class _Mapped:
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
 
     def tensor(self, entry: Entry) -> Tensor:
-        """Return a view of the mapping; the mapping lives as long as the view."""
+        """Return the tensor of `entry`, a view of the mapping where that can be; the mapping lives as long as it."""
         dtype = DTYPES[entry.dtype]
         count = entry.size // dtype.itemsize
         if not count:
             return torch.empty(entry.shape, dtype=dtype)
-        return torch.frombuffer(self._map, dtype=dtype, count=count, offset=entry.start).reshape(entry.shape)
+        if entry.start % dtype.itemsize:  # no file of a library that writes such files, but a possible one
+            piece = bytearray(self._map[entry.start : entry.start + entry.size])
+            flat = torch.frombuffer(piece, dtype=dtype)
+        else:
+            flat = torch.frombuffer(self._map, dtype=dtype, count=count, offset=entry.start)
+        return flat.view(entry.shape[::-1]).T if entry.transposed else flat.view(entry.shape)
 
     def forget(self, entry: Entry) -> None:
         """Give the pages of a tensor that was copied back to the system: a model is not held twice while it loads."""
@@ -51,33 +58,107 @@ class _Mapped:
             self._map.madvise(mmap.MADV_DONTNEED, start, length)
 
 
+class _Arena:
+    """One piece of main memory for the weights of a module: in large pages where the system has them.
+
+    It goes back to the system as a whole when its last tensor is gone; nothing is left behind between small pieces.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._used = 0
+        self._room: mmap.mmap | bytearray = bytearray()
+        if hasattr(mmap, "MAP_PRIVATE"):
+            # Not Python's default, which is shared memory; that is counted and paged differently.
+            self._room = mmap.mmap(-1, max(size, 1), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+            if hasattr(mmap, "MADV_HUGEPAGE"):
+                self._room.madvise(mmap.MADV_HUGEPAGE)
+        else:
+            self._room = mmap.mmap(-1, max(size, 1))
+
+    def empty(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        """Return an unfilled tensor of that shape; a 4-D one in channels-last order, where convolutions want it."""
+        count = math.prod(shape)
+        if not count:
+            return torch.empty(shape, dtype=dtype)
+        flat = torch.frombuffer(self._room, dtype=dtype, count=count, offset=self._used)
+        self._used += room_for(shape, dtype)
+        if len(shape) != 4:
+            return flat.view(shape)
+        outer, inner, height, width = shape
+        return flat.view(outer, height, width, inner).permute(0, 3, 1, 2)
+
+
+def room_for(shape: tuple[int, ...], dtype: torch.dtype) -> int:
+    """Return the bytes a tensor takes, up to the next one."""
+    return -(-math.prod(shape) * dtype.itemsize // ALIGNED) * ALIGNED
+
+
 def fill(
     module: nn.Module,
     entries: Mapping[str, Entry],
     device: torch.device,
     dtype: torch.dtype,
     rename: Callable[[str], str | None] = lambda key: key,
+    home: torch.device | None = None,
 ) -> None:
     """Fill a `module` made on the meta device with the weights of `entries`.
 
-    `rename` turns a stored key into the module's (None: not wanted). Tensors already of `dtype` on the CPU stay mapped
-    to the file; others are cast one by one, 4-D ones into channels-last order on the CPU, where convolutions want it.
-    Raises `BrokenFile` when keys are missing, unknown or of another shape.
+    `rename` turns a stored key into the module's (None: not wanted). `device` is where it computes, `home` where the
+    weights are put, if that is elsewhere. Those in main memory that are of `dtype` and in order already stay mapped to
+    the file; others are cast one by one, 4-D ones into channels-last order if a CPU computes with them.
+    Raises `BrokenFile` when keys are missing, unknown or of another shape, `MemoryError` or torch's own error when
+    there is no room.
     """
     wanted = dict(module.state_dict())
     found = {name: entry for key, entry in entries.items() if (name := rename(key)) is not None}
     _compare(wanted, found)
-    state: dict[str, Tensor] = {}
-    maps = {file: _Mapped(file) for file in {entry.file for entry in found.values()}}
-    for name, entry in found.items():
-        stored = maps[entry.file].tensor(entry)
-        target = dtype if stored.is_floating_point() else stored.dtype
-        layout = torch.channels_last if stored.ndim == 4 and device.type == "cpu" else torch.preserve_format
-        state[name] = stored.to(device, target, memory_format=layout)
-        if state[name].data_ptr() != stored.data_ptr():
-            maps[entry.file].forget(entry)
+    maps = {file: Mapped(file) for file in {entry.file for entry in found.values()}}
+    place = home or device
+    if place.type == "cpu":
+        state = _in_main_memory(found, maps, dtype, reorder=device.type == "cpu")
+    else:
+        state = _elsewhere(found, maps, place, dtype)
     module.load_state_dict(state, assign=True)
     module.requires_grad_(False).eval()
+
+
+def _in_main_memory(
+    found: Mapping[str, Entry], maps: Mapping[Path, Mapped], dtype: torch.dtype, reorder: bool
+) -> dict[str, Tensor]:
+    def target(entry: Entry) -> torch.dtype:
+        stored = DTYPES[entry.dtype]
+        return dtype if stored.is_floating_point else stored
+
+    def stays(entry: Entry) -> bool:
+        ordered = len(entry.shape) != 4 or not reorder or entry.shape[1] == 1 or entry.shape[2:] == (1, 1)
+        return DTYPES[entry.dtype] == target(entry) and ordered and not entry.transposed
+
+    size = sum(room_for(entry.shape, target(entry)) for entry in found.values() if not stays(entry))
+    arena = _Arena(size)
+    state: dict[str, Tensor] = {}
+    for name, entry in found.items():
+        stored = maps[entry.file].tensor(entry)
+        if stays(entry):
+            state[name] = stored
+            continue
+        shape = entry.shape
+        plain = len(shape) == 4 and not reorder
+        place = arena.empty((shape[0], math.prod(shape[1:])) if plain else shape, target(entry))
+        state[name] = (place.view(shape) if plain else place).copy_(stored)
+        maps[entry.file].forget(entry)
+    return state
+
+
+def _elsewhere(
+    found: Mapping[str, Entry], maps: Mapping[Path, Mapped], device: torch.device, dtype: torch.dtype
+) -> dict[str, Tensor]:
+    state: dict[str, Tensor] = {}
+    for name, entry in found.items():
+        # First there, then cast: the device does that faster, and what travels is as small as what is stored.
+        moved = maps[entry.file].tensor(entry).to(device)
+        state[name] = moved.to(dtype) if moved.is_floating_point() else moved
+        maps[entry.file].forget(entry)
+    return state
 
 
 def _compare(wanted: Mapping[str, Tensor], found: Mapping[str, Entry]) -> None:
