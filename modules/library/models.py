@@ -36,7 +36,7 @@ class StoredModel:
 
 
 class ModelIndex:
-    """The table of model files. Where it cannot be read nothing is known, where it cannot be written nothing is kept."""
+    """The table of model files. Where it cannot be read nothing is known; where it cannot be written, nothing kept."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

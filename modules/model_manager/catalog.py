@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Mapping
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from modules.errors import UnknownModel
+from modules.errors import ModelError, UnknownModel
 from modules.families.family import Family
 from modules.library.database import Database, join
-from modules.library.models import ModelIndex
+from modules.library.models import ModelIndex, StoredModel
 from modules.model_manager import sidecars
 from modules.model_manager.examine import weights_of
 from modules.model_manager.hashing import network_hash_of, sha256_of
 from modules.model_manager.identify import built_in_families
-from modules.model_manager.kinds import KINDS, bases, home, roots
+from modules.model_manager.kinds import KINDS, bases, home, places, roots
 from modules.model_manager.model_file import Details, ModelFile, Page
 from modules.model_manager.scan import Stamp, stamp_of
 from modules.model_manager.searching import View
@@ -27,6 +30,7 @@ from modules.settings import Settings
 __all__ = ["Catalog", "Details", "ModelFile", "Page", "Stamp", "stamp_of"]
 
 STARTER = "starter"
+_AT_ONCE = 100  # files examined in the background before others get a turn
 _NAMED = 20  # names that an answer to an unknown one gives
 
 
@@ -51,6 +55,7 @@ class Catalog:
         self._views: dict[str, tuple[int, View]] = {}
         self._changed = 0
         self._watcher: Watcher | None = None
+        self._unhashable: set[str] = set()
 
     @property
     def changed(self) -> int:
@@ -147,21 +152,12 @@ class Catalog:
             if file.problem or not shelf.has(path):
                 return file
             shelf.examined(path)
-            known = shelf.known(path)
-            if known is None:
-                return file
-            if known.sha256:
-                return shelf.file(path)
-            mark = shelf.mark(path)
-        try:
-            sha256 = sha256_of(weights_of(file.path, file.kind, self._families))
-            network_hash = known.network_hash or (network_hash_of(file.path) if file.kind == "lora" else "")
-        except OSError:
-            return file
+        digests = self._digests(shelf, path)
         with self._lock:
-            shelf.set_hash(path, mark, sha256, network_hash)
-            self._changed += 1
-            return shelf.file(path)
+            if digests is not None:
+                shelf.set_hashes([digests])
+                self._note()
+            return shelf.file(path) if shelf.has(path) else file
 
     def refresh(self) -> bool:
         """Look at the disk now; return whether anything is different."""
@@ -184,9 +180,68 @@ class Catalog:
 
     def watch(self) -> None:
         """Notice what changes on the disk by itself from now on, and examine and hash every file in the background."""
+        if self._watcher is None:
+            self._watcher = Watcher(self._watched, self.refresh, self._chore)
+            self._watcher.start()
 
     def stop(self) -> None:
-        """Stop watching."""
+        """Stop watching; a hash that is half done is left."""
+        if self._watcher is not None:
+            self._watcher.stop()
+            self._watcher = None
+
+    def _watched(self) -> set[str]:
+        with self._lock:
+            shelves = [self._shelf(kind) for kind in KINDS]
+            return {folder for shelf in shelves for folder in shelf.folders} | set(map(str, bases(self._settings)))
+
+    def _chore(self) -> bool:
+        """Do the next bit of what is to be done for the files; return whether there may be more."""
+        for kind in KINDS:
+            with self._lock:
+                shelf = self._shelf(kind)
+                if some := list(islice(shelf.waiting(), _AT_ONCE)):
+                    self._examine(shelf, some)
+                    return True
+        return self._settings.hashing and any(self._hash_some(kind) for kind in KINDS)
+
+    def _hash_some(self, kind: str) -> bool:
+        """Hash files of `kind` for about a second, and keep the answers together: a commit takes its time, too."""
+        until = time.monotonic() + 1.0
+        with self._lock:
+            shelf = self._shelf(kind)
+            paths = [path for path in shelf.unhashed() if path not in self._unhashable]
+        done = []
+        for path in paths:
+            digests = self._digests(shelf, path)
+            if digests is None or not digests.sha256:
+                self._unhashable.add(path)
+            else:
+                done.append(digests)
+            if time.monotonic() > until or not self._going():
+                break
+        with self._lock:
+            shelf.set_hashes(done)
+            self._note()
+        return bool(paths)
+
+    def _digests(self, shelf: Shelf, path: str) -> StoredModel | None:
+        """Return what is known of a file with its hashes worked out; None when it is gone or cannot be read."""
+        with self._lock:
+            known = shelf.known(path)
+        if known is None or known.sha256:
+            return known
+        place = Path(path)
+        try:
+            sha256 = sha256_of(weights_of(place, self._families), self._going)
+            if shelf.kind.name == "lora" and not known.network_hash:
+                known = replace(known, network_hash=network_hash_of(place, self._going))
+        except (OSError, ModelError):
+            return None
+        return replace(known, sha256=sha256) if sha256 else None
+
+    def _going(self) -> bool:
+        return self._watcher is None or not self._watcher.ending
 
     def _first(self, kind: str) -> ModelFile | None:
         if kind != "checkpoint":
@@ -209,7 +264,8 @@ class Catalog:
     def _view(self, kind: str) -> View:
         with self._lock:
             shelf = self._shelf(kind)
-            self._examine(shelf, list(shelf.waiting()))
+            if self._watcher is None:  # otherwise that is done in the background, and a page need not wait
+                self._examine(shelf, list(shelf.waiting()))
             version, view = self._views.get(kind, (-1, None))
             if view is None or version != self._changed:
                 view = View(shelf.files())
@@ -227,14 +283,17 @@ class Catalog:
         return shelf
 
     def _look(self, shelf: Shelf) -> bool:
-        different = shelf.look(roots(self._settings, shelf.kind.name), self._allowed())
+        different = shelf.look(places(self._settings, shelf.kind.name), self._allowed())
         self._changed += different
         return different
 
     def _examine(self, shelf: Shelf, paths: list[str]) -> None:
         if paths:
             shelf.examine(paths)
-            self._changed += 1
+            self._note()
+
+    def _note(self) -> None:
+        self._changed += 1
 
     def _allowed(self) -> list[str]:
         """Return the real paths that links may lead into."""

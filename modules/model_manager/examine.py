@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from modules.errors import ModelError
-from modules.families.family import Defaults, Family, Header
+from modules.errors import BrokenFile, ModelError
+from modules.families.family import Defaults, Entry, Family, Header
+from modules.model_manager.embedding_picture import SUFFIXES, carries_embedding
+from modules.model_manager.embeddings import read_embedding
+from modules.model_manager.hashing import NETWORK_DIGITS
 from modules.model_manager.header import read_header
+from modules.model_manager.hypernetwork_file import read_hypernetwork
 from modules.model_manager.identify import identify
+from modules.model_manager.lora_family import lora_family
+from modules.model_manager.lora_keys import is_lora
+from modules.model_manager.peek import peek
+from modules.model_manager.scan import bad_name
+from modules.model_manager.torch_file import read_torch
 
-RULES = 1  # raised when files must be examined again, because more is known of them
+RULES = 2  # raised when files must be examined again, because more is known of them
+ORDINARY = "ordinary_picture"  # not a problem of the file: it is no model at all, and not listed
+LONGEST_ALIAS = 200
+_DIGITS = str.maketrans("", "", "0123456789")
 
 
 @dataclass(frozen=True)
@@ -28,25 +41,117 @@ class Facts:
     defaults: Defaults | None = None
 
 
-def examine(path: Path, kind: str, families: Mapping[str, Family]) -> Facts:
-    """Return what the file at `path` is; what is wrong with it comes back as a problem."""
-    try:
+class Examiner:
+    """Reads headers. It remembers which family LoRAs of one structure are of: trainers write thousands of a kind."""
+
+    def __init__(self, families: Mapping[str, Family]) -> None:
+        self._families = families
+        self._telling: dict[int, tuple[str, ...]] = {}  # all keys, hashed -> a few that stand for them
+        self._lora_families: dict[int, str | None] = {}  # keys and shapes, hashed -> family; None: no LoRA
+
+    def examine(self, path: Path, kind: str) -> Facts:
+        """Return what the file at `path` is; what is wrong with it comes back as a problem."""
+        try:
+            return _READERS.get(kind, Examiner._other)(self, path)
+        except ModelError as error:
+            return Facts(problem=error.key, values={name: str(value) for name, value in error.values.items()})
+        except OSError as error:
+            return Facts(problem="unreadable", values={"file": path.name, "reason": error.strerror or ""})
+
+    def _checkpoint(self, path: Path) -> Facts:
         header = read_header(path)
-        return _checkpoint(header, families) if kind == "checkpoint" else Facts()
-    except ModelError as error:
-        return Facts(problem=error.key, values={name: str(value) for name, value in error.values.items()})
-    except OSError as error:
-        return Facts(problem="unreadable", values={"file": path.name, "reason": error.strerror or ""})
+        family = identify(header, self._families)
+        size, special = family.native_size(header), family.defaults_for(header)
+        ordinary = replace(special, native_size=family.defaults.native_size) == family.defaults
+        return Facts(family.name, size, defaults=None if ordinary else special)
+
+    def _lora(self, path: Path) -> Facts:
+        if path.suffix.lower() != ".safetensors":
+            header = read_header(path)
+            if not is_lora(header):
+                raise BrokenFile("not_this_kind", file=path.name, kind="Lora")
+            return Facts(lora_family(header))
+        seen = peek(path)
+        family = self._lora_family(path, seen.tensors)
+        if family is None:
+            raise BrokenFile("not_this_kind", file=path.name, kind="Lora")
+        if not family:
+            family = lora_family(Header(path, {}, metadata=seen.text))
+        return Facts(
+            family,
+            alias=_alias(seen.text.get("ss_output_name", "")),
+            network_hash=_digits(seen.text.get("sshs_model_hash", "")),
+        )
+
+    def _lora_family(self, path: Path, tensors: Mapping[str, Any]) -> str | None:
+        keys = hash(tuple(tensors))
+        telling = self._telling.get(keys)
+        if telling is None:
+            # Layers whose names differ in numbers only are alike, but for those of the second attention and encoder.
+            alike: dict[str, str] = {}
+            for key in tensors:
+                alike.setdefault(key.replace("attn2", "attn-").replace("te2_", "te-").translate(_DIGITS), key)
+            telling = self._telling[keys] = tuple(alike.values())
+        structure = hash((keys, tuple([tuple(tensors[key]["shape"]) for key in telling])))
+        if structure not in self._lora_families:
+            few = _header(path, tensors, telling)
+            family: str | None = lora_family(few)
+            if not family:
+                every = _header(path, tensors, tensors)
+                family = lora_family(every) if is_lora(every) else None
+            self._lora_families[structure] = family
+        return self._lora_families[structure]
+
+    def _embedding(self, path: Path) -> Facts:
+        if path.suffix.lower() in SUFFIXES and not carries_embedding(path):
+            return Facts(problem=ORDINARY)
+        return Facts(read_embedding(path).family)
+
+    def _hypernetwork(self, path: Path) -> Facts:
+        return Facts(read_hypernetwork(path).family)
+
+    def _vae(self, path: Path) -> Facts:
+        if not any(key.startswith("vae.") for key in read_header(path).entries):
+            raise BrokenFile("not_this_kind", file=path.name, kind="VAE")
+        return Facts()
+
+    def _other(self, path: Path) -> Facts:
+        """Only see to it that the file is whole, and holds nothing but data."""
+        if path.suffix.lower() == ".safetensors":
+            peek(path)
+        else:
+            read_torch(path)
+        return Facts()
 
 
-def weights_of(path: Path, kind: str, families: Mapping[str, Family]) -> Path:
-    """Return the file whose SHA-256 identifies a model: itself, or one of a folder's."""
+def weights_of(path: Path, families: Mapping[str, Family]) -> Path:
+    """Return the file whose SHA-256 identifies a model: itself, or one of a folder's. Raises `ModelError`."""
     if not path.is_dir():
         return path
     header = read_header(path)
     return identify(header, families).weights(header)
 
 
-def _checkpoint(header: Header, families: Mapping[str, Family]) -> Facts:
-    family = identify(header, families)
-    return Facts(family.name, family.native_size(header))
+def _header(path: Path, tensors: Mapping[str, Any], keys: Any) -> Header:
+    return Header(path, {key: Entry(path, "", tuple(tensors[key]["shape"]), 0, 0) for key in keys})
+
+
+def _alias(text: str) -> str:
+    text = text.strip()
+    return "" if len(text) > LONGEST_ALIAS or bad_name(text) or "/" in text or ":" in text else text
+
+
+def _digits(text: str) -> str:
+    text = text.strip().lower()
+    return text[:NETWORK_DIGITS] if len(text) == 64 and not text.strip("0123456789abcdef") else ""
+
+
+_READERS: Mapping[str, Callable[[Examiner, Path], Facts]] = MappingProxyType(
+    {
+        "checkpoint": Examiner._checkpoint,
+        "lora": Examiner._lora,
+        "embedding": Examiner._embedding,
+        "hypernetwork": Examiner._hypernetwork,
+        "vae": Examiner._vae,
+    }
+)

@@ -31,22 +31,23 @@ class Kind:
     """One kind of model file.
 
     `folders` are names below a folder of models, read without regard to case; `setting` names the field of `Settings`
-    with further folders; `named` makes a file's name out of its folder and file name, as A1111 shows it.
+    with further folders; files that end with one of `others` are of another kind; `named` makes a file's name out of
+    its folder and file name, as A1111 shows it.
     """
 
     name: str
     folders: tuple[str, ...]
     suffixes: tuple[str, ...]
     setting: str = ""
+    others: tuple[str, ...] = ()
     named: Callable[[str, str], str] = _stem
 
     def accepts(self, file: str) -> bool:
         """Return whether a file of that name (in lower case) is of this kind, where such files lie."""
-        if not file.endswith(self.suffixes):
-            return False
-        return ".preview." not in file and (self.name == "vae" or not file.endswith(VAE_BESIDE))
+        return file.endswith(self.suffixes) and ".preview." not in file and not file.endswith(self.others)
 
 
+PICTURES = (".png", ".webp", ".avif", ".jxl")  # may carry an embedding
 _WEIGHTS = (".safetensors", ".ckpt", ".pt")
 _NETWORKS = (".safetensors", ".pth", ".pt", ".ckpt", ".bin")
 
@@ -59,11 +60,12 @@ KINDS = MappingProxyType(
                 ("Stable-diffusion", "checkpoints", "diffusers"),
                 (".safetensors", ".ckpt"),
                 "ckpt_dir",
+                VAE_BESIDE,
                 _path,
             ),
             Kind("lora", ("Lora", "LyCORIS", "loras"), _WEIGHTS, "lora_dir"),
-            Kind("vae", ("VAE",), _WEIGHTS, "vae_dir", _file),
-            Kind("embedding", ("embeddings",), (".safetensors", ".pt", ".bin"), "embeddings_dir"),
+            Kind("vae", ("VAE",), _WEIGHTS, "vae_dir", named=_file),
+            Kind("embedding", ("embeddings",), (".safetensors", ".pt", ".bin", *PICTURES), "embeddings_dir"),
             Kind("hypernetwork", ("hypernetworks",), (".pt", ".safetensors"), "hypernetwork_dir"),
             Kind("controlnet", ("ControlNet",), _NETWORKS, "controlnet_dir"),
             Kind(
@@ -73,11 +75,14 @@ KINDS = MappingProxyType(
                 "upscaler_dir",
             ),
             Kind("face", ("Codeformer", "GFPGAN", "facerestore_models"), _NETWORKS, "face_dir"),
-            Kind("text_encoder", ("text_encoder", "text_encoders", "clip"), _NETWORKS, "text_encoder_dir", _file),
-            Kind("vae_approx", ("VAE-approx", "VAE-taesd", "vae_approx"), _NETWORKS, "", _file),
+            Kind("text_encoder", ("text_encoder", "text_encoders", "clip"), _NETWORKS, "text_encoder_dir", named=_file),
+            Kind("vae_approx", ("VAE-approx", "VAE-taesd", "vae_approx"), _NETWORKS, named=_file),
         )
     }
 )
+
+
+_BESIDE = Kind("vae", (), VAE_BESIDE, named=_file)
 
 
 def home(settings: Settings, kind: str) -> Path:
@@ -92,6 +97,12 @@ def roots(settings: Settings, kind: str) -> list[Path]:
         if path.is_dir():
             found.setdefault(os.path.realpath(path), path)
     return list(found.values())
+
+
+def places(settings: Settings, kind: str) -> list[tuple[Kind, list[Path]]]:
+    """Return where to look for files of `kind`: a VAE may also lie beside the checkpoint it belongs to."""
+    found = [(KINDS[kind], roots(settings, kind))]
+    return [*found, (_BESIDE, roots(settings, "checkpoint"))] if kind == _BESIDE.name else found
 
 
 def bases(settings: Settings) -> list[Path]:

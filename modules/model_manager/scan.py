@@ -17,6 +17,7 @@ PREVIEWS = (".png", ".jpg", ".jpeg", ".webp", ".gif")
 INDEX = "model_index.json"  # what makes a folder a diffusers folder
 _FORBIDDEN = frozenset("<>\\\x7f" + "".join(map(chr, range(32))))
 
+Place = tuple[Kind, Collection[Path]]  # what to look for, and the folders to look into
 Stamp = tuple[tuple[str, int, int], ...]  # (file, size, time of change in ns) of everything a model consists of
 
 
@@ -48,28 +49,29 @@ class Scan:
         return any(_changed(folder) != when for folder, when in self.folders.items())
 
 
-def scan(kind: Kind, roots: Collection[Path], allowed: Collection[str]) -> Scan:
-    """Look for the files of `kind` below `roots`.
+def scan(places: Collection[Place], allowed: Collection[str]) -> Scan:
+    """Look for the files of a kind in its places.
 
     Links are followed when they lead into one of the `allowed` folders (real paths); another link is found with a
     problem and not followed. Each folder is looked into once, by its own name before a link's.
     """
     result = Scan()
-    seen: set[str] = set()
-    for root in roots:
-        waiting = deque([(str(root), os.path.realpath(root), "")])
-        links: list[tuple[str, str, str]] = []
-        while waiting or links:
-            path, real, folder = waiting.popleft() if waiting else links.pop(0)
-            if real in seen:
-                continue
-            seen.add(real)
-            for name, inner, linked in _look_into(result, kind, path, folder, allowed):
-                below = f"{folder}/{name}" if folder else name
-                if linked:
-                    links.append((f"{path}/{name}", inner, below))
-                else:
-                    waiting.append((f"{path}/{name}", f"{real}/{name}", below))
+    for kind, roots in places:
+        seen: set[str] = set()
+        for root in roots:
+            waiting = deque([(str(root), os.path.realpath(root), "")])
+            links: deque[tuple[str, str, str]] = deque()
+            while waiting or links:
+                path, real, folder = waiting.popleft() if waiting else links.popleft()
+                if real in seen:
+                    continue
+                seen.add(real)
+                for name, target in _look_into(result, kind, path, folder, allowed):
+                    below = f"{folder}/{name}" if folder else name
+                    if target:
+                        links.append((f"{path}/{name}", target, below))
+                    else:
+                        waiting.append((f"{path}/{name}", f"{real}/{name}", below))
     return result
 
 
@@ -105,10 +107,8 @@ def shown(name: str) -> str:
     return name.encode("utf-8", "replace").decode("utf-8")
 
 
-def _look_into(
-    result: Scan, kind: Kind, path: str, folder: str, allowed: Collection[str]
-) -> Iterator[tuple[str, str, bool]]:
-    """Add the files of one folder to `result`; yield (name, real path of a link, whether a link) of the inner ones."""
+def _look_into(result: Scan, kind: Kind, path: str, folder: str, allowed: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Add the files of one folder to `result`; yield the folders in it: name, and where a link leads."""
     result.folders[path] = _changed(path)
     try:
         with os.scandir(path) as entries:
@@ -116,31 +116,26 @@ def _look_into(
     except OSError:  # not ours to read, or gone by now
         return
     pictured = {_pictured(entry.name) for entry in here}
+    modelled = {stem_of(entry.name) for entry in here if not _pictured(entry.name)}
     for entry in here:
         name = entry.name
         if name.startswith(".") and not name.startswith(".."):
             continue
         linked = entry.is_symlink()
-        if not linked and entry.is_dir():
-            if not bad_name(name) and os.path.isfile(f"{path}/{name}/{INDEX}") and kind.name == "checkpoint":
-                result.folders[f"{path}/{name}"] = _changed(f"{path}/{name}")
-                result.found.append(_folder_model(path, folder, name, name in pictured, allowed))
-            else:
-                yield name, "", False
+        target = os.path.realpath(entry.path) if linked else ""
+        directory = os.path.isdir(target) if linked else entry.is_dir()
+        if not directory and (not kind.accepts(name.lower()) or _pictured(name) in modelled):
             continue
-        real = os.path.realpath(entry.path) if linked else ""
-        directory = linked and os.path.isdir(real)
-        if not directory and not kind.accepts(name.lower()):
-            continue
-        if linked and not within(real, allowed):
-            values = {"file": shown(name), "target": shown(real)}
+        if linked and not within(target, allowed):
+            values = {"file": shown(name), "target": shown(target)}
             result.found.append(Found(entry.path, folder, name, problem="link_outside", values=values))
-        elif directory and os.path.isfile(f"{real}/{INDEX}") and kind.name == "checkpoint":
-            result.found.append(_folder_model(path, folder, name, name in pictured, allowed))
-        elif directory:
-            yield name, real, True
-        else:
+        elif not directory:
             result.found.append(_file(entry, folder, stem_of(name) in pictured))
+        elif kind.name == "checkpoint" and os.path.isfile(f"{path}/{name}/{INDEX}"):
+            result.folders[entry.path] = _changed(entry.path)
+            result.found.append(_folder_model(entry.path, folder, name, name in pictured, allowed))
+        else:
+            yield name, target
 
 
 def _file(entry: os.DirEntry[str], folder: str, preview: bool) -> Found:
@@ -159,18 +154,20 @@ def _file(entry: os.DirEntry[str], folder: str, preview: bool) -> Found:
 
 def _folder_model(path: str, folder: str, name: str, preview: bool, allowed: Collection[str]) -> Found:
     """Return a diffusers folder as one model; what it consists of must lie in the `allowed` folders as well."""
-    place = f"{path}/{name}"
+    if bad_name(name) or bad_name(folder):
+        return Found(path, folder, name, problem="model_name", values={"file": shown(name)})
     try:
-        stamp = stamp_of(Path(place))
+        stamp = stamp_of(Path(path))
         outside = [file for file, _, _ in stamp if os.path.islink(file) and not within(os.path.realpath(file), allowed)]
-        created = os.stat(place).st_ctime_ns
+        created = os.stat(path).st_ctime_ns
     except OSError as error:
-        return Found(place, folder, name, problem="unreadable", values={"file": name, "reason": error.strerror or ""})
+        return Found(path, folder, name, problem="unreadable", values={"file": name, "reason": error.strerror or ""})
     if outside:
-        values = {"file": f"{name}/{os.path.relpath(outside[0], place)}", "target": os.path.realpath(outside[0])}
-        return Found(place, folder, name, problem="link_outside", values=values)
+        values = {"file": shown(f"{name}/{os.path.relpath(outside[0], path)}")}
+        values["target"] = shown(os.path.realpath(outside[0]))
+        return Found(path, folder, name, problem="link_outside", values=values)
     size, modified = sum(each[1] for each in stamp), max(each[2] for each in stamp)
-    return Found(place, folder, name, size, modified, created, _folder_mark(stamp), preview)
+    return Found(path, folder, name, size, modified, created, _folder_mark(stamp), preview)
 
 
 def _folder_mark(stamp: Stamp) -> str:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 from modules.families.family import Defaults, Family
 from modules.library.models import ModelIndex, StoredModel
-from modules.model_manager.examine import RULES, examine
-from modules.model_manager.kinds import Kind
+from modules.model_manager.examine import ORDINARY, RULES, Examiner
+from modules.model_manager.kinds import PICTURES, Kind
 from modules.model_manager.model_file import DIGITS, ModelFile, stem_of
-from modules.model_manager.scan import Found, Scan, mark_of, scan, shown
+from modules.model_manager.scan import Found, Place, Scan, mark_of, scan, shown
 
 _UNNAMEABLE = frozenset({"none", "addams", ""})  # names A1111 never takes for a network's alias
 
@@ -22,7 +22,7 @@ class Shelf:
 
     def __init__(self, kind: Kind, families: Mapping[str, Family], index: ModelIndex | None) -> None:
         self.kind = kind
-        self._families = families
+        self._examiner = Examiner(families)
         self._index = index
         self._rules = ",".join([str(RULES), *families])[:255]
         self._known = {} if index is None else index.all(kind.name)
@@ -33,9 +33,9 @@ class Shelf:
         self._files: dict[str, ModelFile] = {}
         self._lookup: dict[str, str] | None = None
 
-    def look(self, roots: Collection[Path], allowed: Collection[str]) -> bool:
+    def look(self, places: Collection[Place], allowed: Collection[str]) -> bool:
         """Look at the disk again; return whether anything is different."""
-        seen = scan(self.kind, roots, allowed)
+        seen = scan(places, allowed)
         before, self._scan = self._scan, seen
         if seen.found == before.found:
             return False
@@ -60,7 +60,7 @@ class Shelf:
 
     def files(self) -> list[ModelFile]:
         """Return every file as far as it is known, in the order in which they were found."""
-        return [self.file(path) for path in self._found]
+        return [file for path in self._found if (file := self.file(path)).problem != ORDINARY]
 
     def file(self, path: str) -> ModelFile:
         """Return one file as far as it is known."""
@@ -75,7 +75,7 @@ class Shelf:
         kept = []
         for path in paths:
             found = self._found[path]
-            facts = examine(Path(path), self.kind.name, self._families)
+            facts = self._examiner.examine(Path(path), self.kind.name)
             before = self._known.get(path)
             kept.append(
                 StoredModel(
@@ -101,12 +101,9 @@ class Shelf:
             self.examine([path])
         return self.file(path)
 
-    def set_hash(self, path: str, mark: str, sha256: str, network_hash: str = "") -> None:
-        """Keep the SHA-256 of a file that had this mark."""
-        known = self._known.get(path) or StoredModel(self.kind.name, path, mark)
-        if known.mark != mark:
-            return
-        self._keep([replace(known, sha256=sha256, network_hash=known.network_hash or network_hash)])
+    def set_hashes(self, hashed: Collection[StoredModel]) -> None:
+        """Keep hashes of files that are still what they were when they were hashed."""
+        self._keep([each for each in hashed if each.path in self._found and self._found[each.path].mark == each.mark])
 
     def known(self, path: str) -> StoredModel | None:
         """Return what is known of the file at `path` as it was at the last look, by any process."""
@@ -121,9 +118,17 @@ class Shelf:
                 self._forget_view(path)
         return stored if stored is not None and stored.mark == found.mark else None
 
-    def mark(self, path: str) -> str:
-        """Return the mark of the file at `path` at the last look."""
-        return self._found[path].mark
+    def unhashed(self) -> Iterator[str]:
+        """Yield the files that can be loaded and have no hash yet."""
+        for path, found in self._found.items():
+            known = self._known.get(path)
+            if found.mark and known and known.mark == found.mark and not (known.sha256 or known.problem):
+                yield path
+
+    @property
+    def folders(self) -> Collection[str]:
+        """The folders that were looked into."""
+        return self._scan.folders.keys()
 
     def find(self, name: str) -> str | None:
         """Return the path of the file of that name, title, file name, alias or hash."""
@@ -163,7 +168,8 @@ class Shelf:
         """Give every file a name of its own; one that would have the name of another is told apart by its folder."""
         taken: dict[str, str] = {}
         rest: list[Found] = []
-        for found in self._found.values():
+        # A picture may carry an embedding, but few do: one that does not takes nobody's name away.
+        for found in sorted(self._found.values(), key=lambda found: found.file.lower().endswith(PICTURES)):
             name = shown(self.kind.named(found.folder, found.file))
             if taken.setdefault(name, found.path) != found.path:
                 rest.append(found)

@@ -23,8 +23,8 @@ from typing import Any
 from PIL import Image
 
 from modules.errors import BadRequest, ModelError, SaveError
-from modules.model_manager.metadata import read_metadata
 from modules.model_manager.model_file import Details, ModelFile, stem_of
+from modules.model_manager.peek import text_of
 from modules.model_manager.scan import PREVIEWS, within
 
 LARGEST = 4 * 2**20  # bytes of a sidecar that are read
@@ -121,7 +121,7 @@ def _metadata(file: ModelFile) -> dict[str, str]:
     if file.problem or file.path.is_dir():
         return {}
     with contextlib.suppress(ModelError, OSError):
-        return read_metadata(file.path)
+        return text_of(file.path)
     return {}
 
 
