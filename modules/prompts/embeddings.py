@@ -6,8 +6,10 @@ alike the longest wins. This is how AUTOMATIC1111's web UI reads them. No torch 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+
+from modules.prompts.syntax import Weighted, attention
 
 LONGEST = 75  # vectors; more than that fit in no chunk
 
@@ -32,6 +34,7 @@ class LearnedWords:
     def __init__(
         self, names: Iterable[str], tokenize: Callable[[str], Sequence[int]], vectors: Callable[[str], int]
     ) -> None:
+        self._tokenize = tokenize
         self._vectors = vectors
         self._by_first: dict[int, list[tuple[tuple[int, ...], str]]] = {}
         for name in names:
@@ -43,9 +46,29 @@ class LearnedWords:
 
     def at(self, tokens: Sequence[int], position: int) -> LearnedWord | None:
         """Return the name that begins at `position` of `tokens`, if any."""
+        return next((word for word in self._beginning(tokens, position) if word.vectors), None)
+
+    def within(self, text: str) -> tuple[list[str], list[str]]:
+        """Return the names that `text` holds, in order, and those that stand there but cannot be used; each once."""
+        found: dict[str, None] = {}
+        refused: dict[str, None] = {}
+        for part in attention(text):
+            tokens = self._tokenize(part.text) if isinstance(part, Weighted) else ()
+            place = 0
+            while place < len(tokens):
+                step = 1
+                for word in self._beginning(tokens, place):
+                    if word.vectors:
+                        found[word.name] = None
+                        step = word.tokens
+                        break
+                    refused[word.name] = None
+                place += step
+        return list(found), list(refused)
+
+    def _beginning(self, tokens: Sequence[int], position: int) -> Iterator[LearnedWord]:
+        """Yield the names written at `position`, the longest first; without vectors those that cannot be used."""
         for written, name in self._by_first.get(tokens[position], ()):
             if tuple(tokens[position : position + len(written)]) == written:
                 vectors = self._vectors(name)
-                if 0 < vectors <= LONGEST:
-                    return LearnedWord(name, len(written), vectors)
-        return None
+                yield LearnedWord(name, len(written), vectors if vectors <= LONGEST else 0)

@@ -114,3 +114,10 @@ def test_the_counter_counts_vectors(clip: ClipTokenizer) -> None:
     assert prompts.count("a my-style b") == (12, 75)
     assert prompts.count("a my-style b " * 7) == (75 + 11, 150), "the seventh does not fit behind its a"
     assert count("a my-style b", clip) == (5, 75)
+
+
+def test_names_of_a_text_are_told_in_order_and_once(clip: ClipTokenizer) -> None:
+    words = Prompts(clip, {"style": 1, "bad hands": 2, "bad": 0, "dog": 0}).words
+    assert words.within("(bad hands:0.5) BREAK style, bad hands") == (["bad hands", "style"], [])
+    assert words.within("a dog, bad, style, dog") == (["style"], ["dog", "bad"])
+    assert words.within("") == ([], [])

@@ -1,0 +1,66 @@
+"""Textual inversions inside pictures: the text chunk that A1111's web UI writes, base64 of JSON with plain numbers."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import math
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, UnidentifiedImageError
+
+from modules.errors import BrokenFile
+
+SUFFIXES = frozenset({".png", ".webp", ".avif", ".jxl"})
+CHUNK = "sd-ti-embedding"
+LARGEST = 2**25  # characters of the chunk; 75 vectors of 2048 numbers are a tenth of that
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Numbers that were written out, as rows; `values` is float32, row by row."""
+
+    shape: tuple[int, ...]
+    values: bytes
+    dtype: str = "F32"
+
+
+def read_picture(path: Path) -> Vectors:
+    """Return the vectors that the picture at `path` carries; raises `BrokenFile` when it carries none."""
+    try:
+        with Image.open(path) as picture:
+            text = picture.info.get(CHUNK)
+    except (OSError, ValueError, SyntaxError, UnidentifiedImageError) as error:
+        raise BrokenFile("no_picture_embedding", file=path.name) from error
+    if not isinstance(text, str | bytes) or len(text) > LARGEST:
+        raise BrokenFile("no_picture_embedding", file=path.name)
+    try:
+        params = json.loads(base64.b64decode(text))["string_to_param"]
+        (tensor,) = params.values()
+        rows = [array("f", _numbers(row)) for row in tensor["TORCHTENSOR"]]
+    except (binascii.Error, AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
+        raise BrokenFile("no_picture_embedding", file=path.name) from error
+    if not rows or any(len(row) != len(rows[0]) for row in rows):
+        raise BrokenFile("no_picture_embedding", file=path.name)
+    return Vectors((len(rows), len(rows[0])), b"".join(row.tobytes() for row in rows))
+
+
+def carries_embedding(path: Path) -> bool:
+    """Return whether the picture at `path` carries a textual inversion; most pictures beside models are previews."""
+    try:
+        with Image.open(path) as picture:
+            return CHUNK in picture.info
+    except (OSError, ValueError, SyntaxError, UnidentifiedImageError):
+        return False
+
+
+def _numbers(row: Any) -> Iterator[float]:
+    for value in row:
+        if not math.isfinite(value):
+            raise ValueError(f"{value} is not finite")
+        yield float(value)

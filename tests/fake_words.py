@@ -1,0 +1,146 @@
+"""Textual inversions and hypernetworks with random numbers, in every layout people have them in."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from PIL import Image, PngImagePlugin
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+
+def vectors(count: int = 2, width: int = 16, seed: int = 0) -> Tensor:
+    """Random vectors as large as those of a text encoder."""
+    return 0.5 * torch.randn((count, width), generator=torch.Generator().manual_seed(seed))
+
+
+def a1111(path: Path, rows: Tensor) -> Path:
+    """As A1111's trainer writes it."""
+    word = {"string_to_token": {"*": 265}, "string_to_param": {"*": rows}, "name": "inner", "step": 499}
+    return _saved(path.with_suffix(".pt"), {**word, "sd_checkpoint": "6ce0161689", "sd_checkpoint_name": "v1-5"})
+
+
+def compvis(path: Path, rows: Tensor) -> Path:
+    """As the first implementation wrote it: a module of torch with one parameter."""
+    params = nn.ParameterDict({"*": nn.Parameter(rows)})
+    return _saved(path.with_suffix(".pt"), {"string_to_token": {"*": torch.tensor(265)}, "string_to_param": params})
+
+
+def diffusers_bin(path: Path, rows: Tensor) -> Path:
+    """As the concepts library of diffusers has them: one vector by its token."""
+    return _saved(path.with_suffix(".bin"), {"<cat-toy>": rows[0] if len(rows) == 1 else rows})
+
+
+def diffusers_safetensors(path: Path, rows: Tensor) -> Path:
+    """As A1111's users convert them."""
+    path = path.with_suffix(".safetensors")
+    save_file({"emb_params": rows}, path)
+    return path
+
+
+def picture(path: Path, rows: Tensor) -> Path:
+    """As A1111's trainer puts it into a picture."""
+    word = {"string_to_token": {"*": 265}, "string_to_param": {"*": {"TORCHTENSOR": rows.tolist()}}, "name": "inner"}
+    about = PngImagePlugin.PngInfo()
+    about.add_text("sd-ti-embedding", base64.b64encode(json.dumps(word).encode()).decode())
+    path = path.with_suffix(".png")
+    Image.new("RGB", (8, 8)).save(path, pnginfo=about)
+    return path
+
+
+def pair(path: Path, first: Tensor, second: Tensor) -> Path:
+    """As trainers for SDXL write it."""
+    path = path.with_suffix(".safetensors")
+    save_file({"clip_l": first, "clip_g": second}, path)
+    return path
+
+
+LAYOUTS: Mapping[str, Callable[[Path, Tensor], Path]] = MappingProxyType(
+    {
+        "a1111": a1111,
+        "compvis": compvis,
+        "diffusers-bin": diffusers_bin,
+        "diffusers-safetensors": diffusers_safetensors,
+        "picture": picture,
+    }
+)
+
+
+def hypernetwork(
+    path: Path,
+    widths: Sequence[int],
+    structure: Sequence[float] = (1, 2, 1),
+    seed: int = 0,
+    normed: bool = False,
+    dropout: Sequence[float] | None = None,
+    old: bool = False,
+    **about: Any,
+) -> tuple[Path, dict[int, tuple[nn.Module, nn.Module]]]:
+    """Write a hypernetwork as A1111 does; return where, and the networks it was made of, ready to compare with.
+
+    `about` are further fields of the file: activation_func, activate_output, ….
+    """
+    torch.manual_seed(seed)
+    made = {
+        width: (_network(width, structure, normed, dropout, about), _network(width, structure, normed, dropout, about))
+        for width in widths
+    }
+    file: dict[Any, Any] = {width: [_state(each, old) for each in pair] for width, pair in made.items()}
+    if not old:
+        file |= {"step": 9, "name": "inner", "layer_structure": list(structure), "is_layer_norm": normed}
+        file |= {"weight_initialization": "Normal", "dropout_structure": dropout, "optional_info": None, **about}
+    return _saved(path.with_suffix(".pt"), file), made
+
+
+ACTIVATIONS: Mapping[str, type[nn.Module]] = MappingProxyType(
+    {
+        "relu": nn.ReLU,
+        "leakyrelu": nn.LeakyReLU,
+        "elu": nn.ELU,
+        "swish": nn.Hardswish,
+        "tanh": nn.Tanh,
+        "sigmoid": nn.Sigmoid,
+        "mish": nn.Mish,
+        "softsign": nn.Softsign,
+        "gelu": nn.GELU,
+        "rrelu": nn.RReLU,
+    }
+)
+
+
+def _network(
+    width: int, structure: Sequence[float], normed: bool, dropout: Sequence[float] | None, about: Mapping[str, Any]
+) -> nn.Module:
+    """Stack the layers of one branch in A1111's order: linear, activation, norm, dropout."""
+    activation = ACTIVATIONS.get(about.get("activation_func") or "")
+    layers: list[nn.Module] = []
+    for place, (first, second) in enumerate(zip(structure, structure[1:], strict=False)):
+        layers.append(nn.Linear(int(width * first), int(width * second)))
+        last = place == len(structure) - 2
+        if activation and (not last or about.get("activate_output", True)):
+            layers.append(activation())
+        if normed:
+            layers.append(nn.LayerNorm(int(width * second)))
+            nn.init.normal_(layers[-1].bias)  # type: ignore[arg-type]
+        if dropout and dropout[place + 1]:
+            layers.append(nn.Dropout(dropout[place + 1]))
+    return nn.Sequential(*layers).eval().requires_grad_(False)
+
+
+def _state(network: nn.Module, old: bool) -> dict[str, Tensor]:
+    state = network.state_dict()
+    if old:
+        return {f"linear{int(key[0]) + 1}.{key[2:]}": value for key, value in state.items()}
+    return {f"linear.{key}": value for key, value in state.items()}
+
+
+def _saved(path: Path, value: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(value, path)
+    return path
