@@ -101,3 +101,17 @@ def test_a_picture_starts_as_noise_of_the_first_level(prediction: Prediction) ->
 def test_predictions_are_frozen() -> None:
     with pytest.raises(FrozenInstanceError):
         Flow().shift = 2.0  # type: ignore[misc]
+
+
+def test_a_table_can_end_in_pure_noise_and_begin_as_before() -> None:
+    """Lin et al. 2023, algorithm 1, worked out on the betas as it is printed there."""
+    plain = DiscreteTable.scaled_linear()
+    table = plain.to_zero_snr()
+    betas = np.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2
+    kept = np.sqrt(np.cumprod(1 - betas))
+    kept = (kept - kept[-1]) * kept[0] / (kept[0] - kept[-1])
+    expected = np.sqrt(1 - kept[:-1] ** 2) / kept[:-1]
+    assert table.sigmas[:-1] == pytest.approx(expected.tolist(), rel=1e-9)
+    assert table.sigmas[0] == pytest.approx(plain.sigmas[0])
+    assert 4000 < table.sigmas[-1] < 5000
+    assert table.timestep(table.sigmas[-1]) == 999

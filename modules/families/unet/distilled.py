@@ -31,13 +31,11 @@ KINDS = (
     # Luo et al. 2023. The sampler of that name goes with it.
     Distilled(r"(?<![a-z])lcm(?![a-z])|latent[ _-]?consistency", 6, 1.5, "LCM", "SGM Uniform"),
     # Ren et al. 2024. Its "CFG" variants keep guidance.
-    Distilled(r"hyper[ _-]?sd(?!r)|(?<![a-z])hyper(?![a-z])", 8, 1.0, "Euler", "SGM Uniform"),
+    Distilled(r"hyper[ _-]?sd(?!r)|(?<![a-z])hyper(?![a-z])(?![ _-]*(?:real|detail))", 8, 1.0, "Euler", "SGM Uniform"),
     # Lin et al. 2024, "SDXL-Lightning"; merges with it are made for a little guidance.
     Distilled(r"lightning", 6, 2.0, "Euler", "SGM Uniform"),
     # Sauer et al. 2023, "Adversarial Diffusion Distillation": the originals first, then what was merged with them.
-    Distilled(
-        r"(?<![a-z])sd[ _-]?(xl[ _-]?)?turbo|xl[ _-](1\.0[ _-])?turbo(?![a-z])", 4, 1.0, "Euler a", "SGM Uniform"
-    ),
+    Distilled(r"(?<![a-z])sd[ _-]?(xl[ _-]?)?turbo|diffusion xl (1\.0 )?turbo", 4, 1.0, "Euler a", "SGM Uniform"),
     Distilled(r"turbo", 8, 2.0, "DPM++ SDE", "Karras"),
 )
 KEPT_GUIDANCE = 5.0  # of Hyper-SD's "CFG" variants
