@@ -1,42 +1,29 @@
 """A whole server with the fake engine in its worker processes."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from modules.errors import UnknownModel
 from modules.model_manager.catalog import Catalog, ModelFile
 from modules.plugins import make_plugins
 from modules.server.messages import EngineFactory
 from modules.server.server import Server
 from modules.settings import Settings
+from tests.fake_catalog import FakeCatalog
 from tests.fakes import OFFERS, make_fake_engine
 
-
-class FakeCatalog:
-    """Two checkpoints that need no files."""
-
-    files: Mapping[str, ModelFile] = {
-        name: ModelFile(name, Path(name), family="sd1", native_size=64) for name in ("starter", "dreams")
-    }
-
-    def checkpoints(self) -> list[ModelFile]:
-        return list(self.files.values())
-
-    def find(self, name: str) -> ModelFile:
-        if name and name not in self.files:
-            raise UnknownModel("unknown_model", value=name, allowed=", ".join(self.files))
-        return self.files[name or "starter"]
+FILES = tuple(ModelFile(name, Path(name), family="sd1", native_size=64) for name in ("starter", "dreams"))
 
 
 def fake_server(folder: Path, seconds: float = 0.0, engine: EngineFactory | None = None, **settings: Any) -> Server:
     """A server on `folder` with a fake engine in its worker processes; not started."""
     made = Settings(data_dir=folder, **settings)
     factory = engine or partial(make_fake_engine, seconds=seconds)
-    server = Server(made, make_plugins("ui", [], None), cast(Catalog, FakeCatalog()), factory, grace=2.0)
+    catalog = cast(Catalog, FakeCatalog(FILES, "starter"))
+    server = Server(made, make_plugins("ui", [], None), catalog, factory, grace=2.0)
     server.offers = OFFERS
     return server
 

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, HTTPException, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
-from modules.api import pictures
-from modules.errors import BadRequest, EaselError, UnknownModel
+from modules.api import memory, models, pictures
+from modules.errors import BadRequest, DownloadError, EaselError, UnknownModel
 from modules.events import EVENT
 from modules.library.pictures import LOCAL
 from modules.request import make_request
@@ -24,6 +24,8 @@ def router(server: Server, forms: Mapping[str, Collection[str]]) -> APIRouter:
     """Return every route; `forms` names the fields of each tab whose values are kept."""
     routes = APIRouter()
     routes.include_router(pictures.router(server))
+    routes.include_router(models.router(server))
+    routes.include_router(memory.router(server))
     routes.include_router(_jobs(server), prefix="/easel")
     routes.include_router(_queue(server), prefix="/easel")
     routes.include_router(_watching(server), prefix="/easel")
@@ -35,7 +37,7 @@ def refusal(request: Request, error: Exception) -> Response:
     """Answer an `EaselError`: 404 for an unknown model, 422 for a bad request, 500 otherwise, with the sentence."""
     if not isinstance(error, EaselError):
         raise error
-    status = 404 if isinstance(error, UnknownModel) else 422 if isinstance(error, BadRequest) else 500
+    status = 404 if isinstance(error, UnknownModel) else 422 if isinstance(error, BadRequest | DownloadError) else 500
     return JSONResponse({"error": error.key, "message": str(error)}, status)
 
 

@@ -46,7 +46,7 @@ def router(server: Server) -> APIRouter:
         row = _row(server, id)
         kept = server.settings.state / "thumbnails" / f"{id // 1000}" / f"{id}-{_moment(row)}.webp"
         if not kept.is_file():
-            _write(kept, server.files.thumbnail(row.path, SIDE))
+            keep(kept, server.files.thumbnail(row.path, SIDE))
         return FileResponse(kept, media_type="image/webp", headers=SEALED)
 
     @routes.get("/previews/{job}")
@@ -81,7 +81,8 @@ def _moment(row: PictureRow) -> str:
     return format(int(row.created.timestamp() * 1000), "x")
 
 
-def _write(path: Path, data: bytes) -> None:
+def keep(path: Path, data: bytes) -> None:
+    """Write `data` as `path` in the state folder; nobody sees half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{secrets.token_hex(6)}.tmp")
     temporary.write_bytes(data)

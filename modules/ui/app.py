@@ -16,12 +16,14 @@ from modules.server.server import Server
 from modules.ui.fields import Form
 from modules.ui.markup import Html, element
 from modules.ui.page_words import PageWords
-from modules.ui.panel import panel
 from modules.ui.tab import Page, Tab
 from modules.ui.theme import make_theme
+from modules.ui.top import build_top
 
 HERE = Path(__file__).parent
 SHOWN_VERSIONS = ("gradio", "torch", "diffusers")
+STYLES = ("style.css", "networks.css", "models.css")
+LABELLED = frozenset({"model", "vae"})  # fields whose box shows a label, not the value
 
 
 def build_app(server: Server) -> FastAPI:
@@ -61,20 +63,8 @@ def build_app(server: Server) -> FastAPI:
 
 def _build_page(server: Server, words: PageWords) -> tuple[gr.Blocks, dict[str, Form]]:
     with gr.Blocks(title="Easel", analytics_enabled=False, fill_width=True) as blocks:
-        with gr.Row(elem_id="top"):
-            gr.HTML(_brand(), apply_default_css=False, js_on_load=None, elem_classes="brand")
-            checkpoints = server.catalog.checkpoints()
-            # A name that is not in the list reaches the server all the same, which answers with the allowed ones.
-            model = gr.Dropdown(
-                [(each.title or each.name, each.name) for each in checkpoints],
-                value=server.catalog.find("").name if checkpoints else None,
-                label=words("model"),
-                elem_id="txt2img_model",
-                allow_custom_value=True,
-                min_width=0,
-            )
-            health = panel("health")
-        page = Page(server, words, blocks, model, health)
+        top = build_top(server, words)
+        page = Page(server, words, blocks, top.model, top.health, top)
         offered = sorted(server.plugins.offered("tabs", Tab).values(), key=lambda tab: (tab.order, tab.name))
         with gr.Tabs(elem_id="tabs"):
             for tab in offered:
@@ -83,16 +73,6 @@ def _build_page(server: Server, words: PageWords) -> tuple[gr.Blocks, dict[str, 
                     tab.build(page)
         gr.HTML(_footer(), apply_default_css=False, js_on_load=None, elem_id="footer")
     return blocks, page.forms
-
-
-def _brand() -> Html:
-    drawing = Html(
-        '<svg viewBox="0 0 24 24" aria-hidden="true" fill="none" stroke="currentColor" stroke-width="1.700" '
-        'stroke-linecap="round" stroke-linejoin="round"><path d="M12 2.500v2.500M4.500 5h15v10.500h-15zM3 15.500h18'
-        'M8 15.500l-3 6M16 15.500l3 6M12 15.500v4"/><circle cx="12" cy="10.200" r="2.600" fill="currentColor" '
-        'stroke="none"/></svg>'
-    )
-    return element("h1", drawing, element("span", "Easel"))
 
 
 def _footer() -> Html:
@@ -110,11 +90,12 @@ def _version(package: str) -> str:
 
 def _head(words: PageWords, forms: dict[str, Form], theme: str) -> str:
     """Return what the page needs before Gradio starts: its script, with the fields and words it uses."""
-    fields = {tab: sorted(name for name in form.components if name != "model") for tab, form in forms.items()}
+    fields = {tab: sorted(form.components.keys() - LABELLED) for tab, form in forms.items()}
     said = {tag: {"close": each.say("ui.close")} for tag, each in words.languages.items()}
     data = "".join(
         f'<script type="application/json" id="{name}">{json.dumps(value).replace("<", chr(92) + "u003c")}</script>'
         for name, value in (("easel-forms", fields), ("easel-words", said), ("easel-theme", theme))
     )
-    style, script = ((HERE / name).read_text(encoding="utf-8") for name in ("style.css", "page.js"))
+    style = "".join((HERE / name).read_text(encoding="utf-8") for name in STYLES)
+    script = (HERE / "page.js").read_text(encoding="utf-8")
     return f"<style>{style}</style>{data}<script>{script}</script>"

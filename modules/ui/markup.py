@@ -60,5 +60,7 @@ _DRAWINGS = MappingProxyType(
         "trash": '<path d="M4 6h12M8 6V4h4v2M6 6l.7 10h6.6L14 6"/>',
         "left": '<path d="m12 5-5 5 5 5"/>',
         "right": '<path d="m8 5 5 5-5 5"/>',
+        "info": '<circle cx="10" cy="10" r="7"/><path d="M10 9.2v4.3M10 6.4v.1"/>',
+        "sort": '<path d="M6 15.500V4.500M3 7.500l3-3 3 3M14 4.500v11M11 12.500l3 3 3-3"/>',
     }
 )

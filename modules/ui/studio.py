@@ -9,11 +9,11 @@ from modules.errors import EaselError
 from modules.request import BATCH_COUNT, BATCH_SIZE, CFG_SCALE, SIZE, STEPS, Request
 from modules.ui import pieces
 from modules.ui.fields import Form, build_fields
+from modules.ui.follow import UNKNOWN_SIZE
+from modules.ui.networks import Networks
 from modules.ui.panel import panel
 from modules.ui.tab import Page
 from modules.ui.watch import IDLE, Watch
-
-UNKNOWN_SIZE = 512  # pixels, for a checkpoint that does not say
 
 
 class Studio:
@@ -24,16 +24,19 @@ class Studio:
         self.words = page.words
         self.server = page.server
         self.form = page.forms[name] = Form(name)
-        self.form.add("model", page.model)
+        for field, component in page.top.fields.items():
+            self.form.add(field, component)
         self.sliders: list[tuple[gr.Slider, gr.Number]] = []
         with gr.Column(elem_id=name, elem_classes="studio"):
             self._prompts()
             self._actions()
+            self.networks = Networks(page.server, page.words, name)
             self._settings()
             self._result()
-        lists = {field: self.form.components[field] for field in ("model", "sampler", "schedule")}
+        listed = ("model", "vae", "sampler", "schedule")
+        lists = {field: self.form.components[field] for field in listed if field in self.form.components}
         panels = {**self.panels, "health": page.health}
-        self.watch = Watch(page.server, page.words, self.choice, self.seen, self.timer, panels, lists)
+        self.watch = Watch(page.server, page.words, self.choice, self.seen, self.changed, self.timer, panels, lists)
 
     def native_size(self, model: str) -> int:
         """Return the side in pixels that the checkpoint `model` was made for."""
@@ -103,6 +106,7 @@ class Studio:
         # What the page has chosen and seen travels with it; the server keeps nothing about a page.
         self.choice = gr.Textbox("{}", visible=False)
         self.seen = gr.Textbox("{}", visible=False)
+        self.changed = gr.Textbox("", visible="hidden")  # how often the models folder has changed
         self.timer = gr.Timer(IDLE)
         self.panels: dict[str, gr.HTML] = {}
         with gr.Column(elem_classes="result", min_width=0):

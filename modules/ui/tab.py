@@ -8,6 +8,7 @@ import gradio as gr
 from modules.server.server import Server
 from modules.ui.fields import Form
 from modules.ui.page_words import PageWords
+from modules.ui.top import Top
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class Page:
     blocks: gr.Blocks
     model: gr.Dropdown  # the checkpoint selector
     health: gr.HTML  # the state of the workers
+    top: Top  # the row on top, with the fields every tab shares
     forms: dict[str, Form] = field(default_factory=dict)  # by tab; a tab with a form puts it here
 
 

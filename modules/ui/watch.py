@@ -15,7 +15,7 @@ from gradio.components import Component
 
 from modules.server.server import Server
 from modules.server.views import Job
-from modules.ui import queue_panel, result_panel
+from modules.ui import queue_panel, result_panel, top
 from modules.ui.page_words import PageWords
 from modules.words import Words
 
@@ -75,6 +75,7 @@ class Watch:
     words: PageWords
     choice: Component
     seen: Component
+    changed: Component
     timer: gr.Timer
     panels: Mapping[str, Component]
     lists: Mapping[str, Component]
@@ -82,7 +83,7 @@ class Watch:
     @property
     def outputs(self) -> list[Component]:
         """Return every component that `look` may renew."""
-        return [self.choice, self.seen, self.timer, *self.panels.values(), *self.lists.values()]
+        return [self.choice, self.seen, self.changed, self.timer, *self.panels.values(), *self.lists.values()]
 
     def tick(self, choice: str, seen: str, request: gr.Request) -> Any:
         """Answer a page's question: the parts that changed since it last asked, or nothing."""
@@ -98,7 +99,8 @@ class Watch:
         updates: dict[Component, Any] = {}
         parts: dict[str, str] = {}
         content: object
-        for name, content in {**view.html, **self._choices(), "pace": bool(live)}.items():
+        watched = {**view.html, **self._choices(words), "pace": bool(live), "changed": str(self.server.catalog.changed)}
+        for name, content in watched.items():
             parts[name] = _short(repr(content))
             if parts[name] == seen.parts.get(name):
                 continue
@@ -106,6 +108,8 @@ class Watch:
                 updates[self.panels[name]] = content
             elif name in self.lists:
                 updates[self.lists[name]] = gr.update(choices=content)
+            elif name == "changed":
+                updates[self.changed] = content
             else:
                 updates[self.timer] = gr.update(value=BUSY if live else IDLE)
         updates[self.seen] = packed(Seen(mark, view.job, view.picture, parts))
@@ -122,13 +126,15 @@ class Watch:
             [(each.name, each.stage, each.model) for each in server.workers],
             server.offers.samplers,
             server.offers.schedules,
+            server.catalog.changed,
         )
         return _short(repr(state))
 
-    def _choices(self) -> dict[str, list[Any]]:
+    def _choices(self, words: Words) -> dict[str, list[Any]]:
         offers = self.server.offers
         every: dict[str, list[Any]] = {
-            "model": [(each.title or each.name, each.name) for each in self.server.catalog.checkpoints()],
+            "model": top.checkpoints(self.server.catalog),
+            "vae": top.vaes(self.server.catalog, words),
             "sampler": list(offers.samplers),
             "schedule": list(offers.schedules),
         }

@@ -1,6 +1,7 @@
 """An engine that draws what the words of a prompt say, slowly and with previews: a page has something to show.
 
-`python -m tests.ui.drawing PORT FOLDER SECONDS` serves the real page and queue on it.
+`python -m tests.ui.drawing PORT FOLDER SECONDS` serves the real page and queue on it, with the model files of FOLDER
+where it has a folder `models`.
 """
 
 import base64
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 from PIL import Image, ImageDraw
 
 from modules.commands.rooms import builtins
-from modules.errors import BrokenPicture, Cancelled, UnknownModel
+from modules.errors import BrokenPicture, Cancelled
 from modules.events import Note, Preview, Step
 from modules.model_manager.catalog import Catalog, ModelFile
 from modules.offers import Offers, gather
@@ -24,30 +25,19 @@ from modules.request import Request, Shot
 from modules.result import Picture, Recipe
 from modules.server.server import Server
 from modules.settings import Settings
+from modules.tasks import FileTask
+from tests.fake_catalog import FakeCatalog
 
 if TYPE_CHECKING:  # it brings in torch
     from modules.engine.report import Report
+    from modules.model_manager.resident import Resident
 
 T = TypeVar("T")
+FILES = (
+    ModelFile("dreams", Path("dreams"), family="sd1", native_size=96),
+    ModelFile("starter", Path("starter"), family="sd1", hash="0123456789", native_size=64),
+)
 COLOURS = {"red": (220, 40, 40), "blue": (40, 80, 220), "green": (40, 160, 70), "yellow": (240, 200, 40)}
-
-
-class TwoCheckpoints:
-    """A catalog that needs no files."""
-
-    files = (
-        ModelFile("dreams", Path("dreams"), family="sd1", native_size=96),
-        ModelFile("starter", Path("starter"), family="sd1", hash="0123456789", native_size=64),
-    )
-
-    def checkpoints(self) -> list[ModelFile]:
-        return list(self.files)
-
-    def find(self, name: str) -> ModelFile:
-        for file in self.files:
-            if name in (file.name, file.title) or (not name and file.name == "starter"):
-                return file
-        raise UnknownModel("unknown_model", value=name, allowed="dreams, starter")
 
 
 class DrawingEngine:
@@ -60,6 +50,21 @@ class DrawingEngine:
 
     def offers(self) -> Offers:
         return gather(make_plugins("ui", builtins("ui"), None))
+
+    def resident(self) -> "tuple[Resident, ...]":
+        return ()
+
+    def load(self, name: str) -> None:
+        pass
+
+    def unload(self, name: str) -> None:
+        pass
+
+    def foresee(self, name: str) -> None:
+        pass
+
+    def make_file(self, task: FileTask, report: "Report") -> Path:
+        raise NotImplementedError
 
     def generate(
         self,
@@ -134,12 +139,11 @@ def make_drawing_engine(settings: Settings, seconds: float = 0.0) -> DrawingEngi
 
 
 def drawing_server(folder: Path, seconds: float = 0.1, **settings: object) -> Server:
-    """A server on `folder` whose workers draw; not started."""
+    """A server on `folder` whose workers draw; not started. Without a folder `models` there it has two checkpoints."""
     made = Settings(data_dir=folder, **settings)  # type: ignore[arg-type]
     plugins = make_plugins("ui", builtins("ui"), made.extensions)
-    return Server(
-        made, plugins, cast(Catalog, TwoCheckpoints()), partial(make_drawing_engine, seconds=seconds), grace=2.0
-    )
+    known = None if (folder / "models").is_dir() else cast(Catalog, FakeCatalog(FILES, "starter"))
+    return Server(made, plugins, known, partial(make_drawing_engine, seconds=seconds), grace=2.0)
 
 
 def main() -> None:
@@ -148,7 +152,8 @@ def main() -> None:
     from modules.commands.serve import bound_socket
     from modules.ui.app import build_app
 
-    server = drawing_server(Path(sys.argv[2]), float(sys.argv[3]), port=int(sys.argv[1]))
+    folder = Path(sys.argv[2])
+    server = drawing_server(folder, float(sys.argv[3]), port=int(sys.argv[1]))
     app = build_app(server)
     server.start()
     listener = bound_socket(server.settings)

@@ -23,6 +23,7 @@ def watch(server: Server) -> Watch:
             PageWords(),
             gr.Textbox(),
             gr.Textbox(),
+            gr.Textbox(),
             gr.Timer(),
             {name: panel(name) for name in NAMES},
             {"sampler": gr.Dropdown([])},

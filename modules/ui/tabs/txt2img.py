@@ -14,10 +14,11 @@ from modules.hooks import hookimpl
 from modules.prompts.chunks import count
 from modules.prompts.vocabulary import ClipTokenizer
 from modules.request import make_request
-from modules.ui import pieces
+from modules.ui import pieces, top
 from modules.ui.acts import perform
 from modules.ui.device import device_of
 from modules.ui.fields import as_request
+from modules.ui.follow import taken_over
 from modules.ui.page_words import explain
 from modules.ui.studio import Studio
 from modules.ui.tab import Page, Tab
@@ -68,10 +69,12 @@ class Txt2img:
         studio.interrupt.click(self.stop_job, told_by, watch.outputs, trigger_mode="multiple", **QUEUED)
         studio.skip.click(self.skip_batch, told_by, watch.outputs, trigger_mode="multiple", **QUEUED)
         watch.timer.tick(watch.tick, told_by, watch.outputs, **QUIET)
+        self.page.top.refresh.click(self.refresh, told_by, watch.outputs, **QUIET)
         for part in studio.panels.values():
             part.act(self.act, told_by, watch.outputs, trigger_mode="multiple", **QUEUED)
         self._connect_fields(parts)
-        self.page.blocks.load(self.load, None, [*parts.values(), *watch.outputs], **QUIET)
+        fresh = [*parts.values(), *watch.outputs, *studio.networks.outputs]
+        self.page.blocks.load(self.load, None, fresh, **QUIET)
 
     def _connect_fields(self, parts: dict[str, Any]) -> None:
         """What a person types is saved as it settles; what a button fills in is saved at once."""
@@ -83,7 +86,10 @@ class Txt2img:
         studio.swap.click(None, sides, sides, js="(width, height) => [height, width]", **QUIET).then(**keep)
         studio.dice.click(None, None, parts["seed"], js="() => '-1'", **QUIET).then(**keep)
         studio.reuse.click(self.reuse_seed, [self.watch.seen], parts["seed"], **QUIET).then(**keep)
-        parts["model"].input(self.resize, [parts["model"], *sides], sides, **QUIET).then(**keep)
+        led = [*sides, parts["steps"], parts["cfg_scale"]]
+        parts["model"].input(self.follow, [parts["model"], *led], led, **QUIET).then(**keep)
+        studio.networks.cards.choose(self.choose, led, [parts["model"], *led], **QUIET).then(**keep)
+        studio.networks.connect(self.page.model, self.watch.seen, studio.changed)
         typed = [part.input for part in parts.values()]
         later: dict[str, Any] = {"inputs_kwargs": parts, "trigger_mode": "always_last", **QUIET}
         saved = gr.on(typed, self.save_later, None, None, **later)
@@ -94,13 +100,21 @@ class Txt2img:
     def load(self, request: gr.Request) -> dict[Component, Any]:
         """Give a fresh page the last values of the form and everything there is to watch."""
         kept = self.form.restored(self.server.forms.load(OWNER, NAME))
-        if not any(kept["model"] == each.name for each in self.server.catalog.checkpoints()):
-            kept["model"] = self.form.defaults()["model"]
+        self._forget_what_is_gone(kept)
         updates: dict[Component, Any] = self.watch.look(Choice(), Seen(), self.words.heard(request))
+        updates |= self.studio.networks.load(request, kept["model"] or "")
         for name, value in kept.items():
             part = self.form.components[name]
             updates[part] = gr.update(**{**updates.get(part, {}), "value": value})
         return updates
+
+    def _forget_what_is_gone(self, kept: dict[str, Any]) -> None:
+        catalog = self.server.catalog
+        there = [name for _, name in top.checkpoints(catalog)]
+        if kept["model"] not in there:
+            kept["model"] = there[0] if there else None
+        if "vae" in kept and kept["vae"] not in [name for _, name in top.vaes(catalog, self.words.heard(None))]:
+            kept["vae"] = self.form.defaults()["vae"]
 
     def add(self, choice: str, seen: str, request: gr.Request, **values: Any) -> Any:
         """Add a job; a request that is not allowed is answered with what is, and changes nothing."""
@@ -144,13 +158,25 @@ class Txt2img:
             return str(picture.recipe.seed)
         return str(job.request.seed) if job is not None else gr.skip()
 
-    def resize(self, model: str, width: float | None, height: float | None) -> Any:
-        """Follow the checkpoint's native size, unless the size was set by hand."""
-        native = {each.native_size for each in self.server.catalog.checkpoints()}
-        if width != height or width not in native:
+    def follow(self, model: str, *values: Any) -> Any:
+        """Follow the checkpoint's native size, and its steps and CFG scale where it is made for few."""
+        try:
+            file = self.server.catalog.find(model)
+        except EaselError:
             return gr.skip()
-        size = self.studio.native_size(model)
-        return size, size
+        return taken_over(file, self.server.catalog.checkpoints(), *values)
+
+    def choose(self, *values: Any, event: gr.EventData) -> Any:
+        """Choose the checkpoint whose card was clicked."""
+        name = str(dict(event._data or {}).get("name", ""))
+        return name, *self.follow(name, *values)
+
+    def refresh(self, choice: str, seen: str, request: gr.Request) -> Any:
+        """Look for new model files now."""
+        self.server.catalog.refresh()
+        words = self.words.heard(request)
+        gr.Info(pieces.plain(words.say("networks.refreshed")))
+        return self.watch.tick(choice, seen, request)
 
     def save(self, **values: Any) -> None:
         """Keep the values of the form."""
