@@ -36,9 +36,9 @@ def change(roles: Roles, weight: Tensor, dim: int | None = None) -> Tensor | Non
     found = _change(roles, weight, dim)
     if found is None:
         return None
-    if "bias_indices" in roles and "bias_values" in roles and "bias_size" in roles:  # what a factorisation left over
-        found = found + _sparse(roles).reshape(found.shape) * _scale(roles, _rank(roles))
     found = _fitted(found, weight)
+    if "bias_indices" in roles and "bias_values" in roles:  # what a factorisation left over
+        found = found + _sparse(roles, weight) * _scale(roles, _rank(roles))
     return _decomposed(found, weight, roles["dora_scale"]) if "dora_scale" in roles else found
 
 
@@ -52,11 +52,11 @@ def bias_change(roles: Roles) -> Tensor | None:
 
 def _change(roles: Roles, weight: Tensor, dim: int | None) -> Tensor | None:
     if "up" in roles and "down" in roles:
-        return _lora(roles, dim)
+        return _lora(roles, weight, dim)
     if "hada_w1_a" in roles:
-        return _loha(roles)
+        return _loha(roles, weight)
     if any(role.startswith("lokr_w") for role in roles):
-        return _lokr(roles)
+        return _lokr(roles, weight)
     if "a1" in roles and "b1" in roles:
         return _glora(roles, weight)
     if "ia3" in roles or "ia3_l" in roles:
@@ -66,15 +66,19 @@ def _change(roles: Roles, weight: Tensor, dim: int | None) -> Tensor | None:
     return roles.get("diff", roles.get("w_norm"))
 
 
-def _lora(roles: Roles, dim: int | None) -> Tensor:
+def _lora(roles: Roles, weight: Tensor, dim: int | None) -> Tensor:
     up, down = _matrix(roles["up"]), _matrix(roles["down"])
+    _check(weight, up.shape[0], down.shape[1], *roles["mid"].shape[2:] if "mid" in roles else ())
     scale = _scale(roles, down.shape[0])
     if "mid" in roles:
         return scale * torch.einsum("n m ..., i n, m j -> i j ...", roles["mid"], up, down)
     return ((scale * up[:, :dim]) @ down[:dim]).reshape(up.shape[0], *roles["down"].shape[1:])
 
 
-def _loha(roles: Roles) -> Tensor:
+def _loha(roles: Roles, weight: Tensor) -> Tensor:
+    for i in (1, 2):
+        core, a, b = roles.get(f"hada_t{i}"), roles[f"hada_w{i}_a"], _matrix(roles[f"hada_w{i}_b"])
+        _check(weight, a.shape[0 if core is None else 1], b.shape[1], *() if core is None else core.shape[2:])
     first, second = (
         _tucker(roles[f"hada_t{i}"], roles[f"hada_w{i}_a"], roles[f"hada_w{i}_b"])
         if f"hada_t{i}" in roles
@@ -84,16 +88,21 @@ def _loha(roles: Roles) -> Tensor:
     return _scale(roles, roles["hada_w1_b"].shape[0]) * first * second
 
 
-def _lokr(roles: Roles) -> Tensor:
-    first = roles["lokr_w1"] if "lokr_w1" in roles else roles["lokr_w1_a"] @ roles["lokr_w1_b"]
-    if "lokr_w2" in roles:
-        second = roles["lokr_w2"]
-    elif "lokr_t2" in roles:
-        second = _tucker(roles["lokr_t2"], roles["lokr_w2_a"], roles["lokr_w2_b"])
-    else:
-        second = roles["lokr_w2_a"] @ _matrix(roles["lokr_w2_b"])
+def _lokr(roles: Roles, weight: Tensor) -> Tensor:
+    first, second = _factor(roles, 1, weight), _factor(roles, 2, weight)
+    _check(weight, first.numel(), second.numel())
     first = first.reshape(*first.shape, *(1 for _ in range(second.ndim - first.ndim)))
     return _scale(roles, _rank(roles)) * torch.kron(first, second.contiguous())
+
+
+def _factor(roles: Roles, number: int, weight: Tensor) -> Tensor:
+    """Return one factor of Kronecker's product: whole, or made of two or three."""
+    whole = roles.get(f"lokr_w{number}")
+    if whole is not None:
+        return whole
+    core, a, b = roles.get(f"lokr_t{number}"), roles[f"lokr_w{number}_a"], _matrix(roles[f"lokr_w{number}_b"])
+    _check(weight, a.shape[0 if core is None else 1], b.shape[1], *() if core is None else core.shape[2:])
+    return a @ b if core is None else _tucker(core, a, b)
 
 
 def _glora(roles: Roles, weight: Tensor) -> Tensor:
@@ -104,6 +113,7 @@ def _glora(roles: Roles, weight: Tensor) -> Tensor:
     if not now and once:
         a1, a2, b1, b2 = a2, a1, b2, b1
     rank = a1.shape[1]
+    _check(weight, b1.shape[0], b2.shape[1], *roles["bm"].shape[2:] if "bm" in roles else ())
     added = torch.einsum("n m ..., i n, m j -> i j ...", roles["bm"], b1, b2) if "bm" in roles else b1 @ b2
     turned = torch.einsum("o i ..., i r, r j -> o j ...", weight, a1, a2)
     return _scale(roles, rank) * (turned + added.reshape(weight.shape))
@@ -185,9 +195,11 @@ def _tucker(core: Tensor, a: Tensor, b: Tensor) -> Tensor:
     return torch.einsum("i j ..., i p, j r -> p r ...", core, a, b)
 
 
-def _sparse(roles: Roles) -> Tensor:
-    size = [int(each) for each in roles["bias_size"]]
-    return torch.sparse_coo_tensor(roles["bias_indices"].long(), roles["bias_values"], size).to_dense()
+def _sparse(roles: Roles, like: Tensor) -> Tensor:
+    """Return a few numbers at their places in a matrix like `like`, 0 elsewhere; places outside of it are an error."""
+    whole = torch.zeros_like(like).reshape(like.shape[0], -1)
+    rows, columns = roles["bias_indices"].long()
+    return whole.index_put((rows, columns), roles["bias_values"].to(whole), accumulate=True).reshape(like.shape)
 
 
 def _rank(roles: Roles) -> int | None:
@@ -206,6 +218,12 @@ def _scale(roles: Roles, rank: int | None) -> float:
         return 1.0
     alpha = float(roles["alpha"])
     return alpha / rank if math.isfinite(alpha) else 1.0
+
+
+def _check(weight: Tensor, *sides: int) -> None:
+    """Refuse factors whose product would be larger than the weight before it is made: files are not to be trusted."""
+    if math.prod(sides) > weight.numel():
+        raise ValueError(f"{sides} is more than {tuple(weight.shape)}")
 
 
 def _matrix(tensor: Tensor) -> Tensor:

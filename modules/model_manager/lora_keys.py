@@ -41,7 +41,7 @@ _ROLES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\.(a1|a2|b1|b2|bm)\.weight", r"\1"),
         (r"\.ia3_l(?:\.\w+)?", "ia3_l"),
         (
-            r"\.(alpha|scale|hada_(?:w[12]_[ab]|t[12])|lokr_(?:w[12](?:_[ab])?|t2)|diff|diff_b|w_norm|b_norm|on_input"
+            r"\.(alpha|scale|hada_(?:w[12]_[ab]|t[12])|lokr_(?:w[12](?:_[ab])?|t[12])|diff|diff_b|w_norm|b_norm|on_input"
             r"|oft_blocks|oft_diag|rescale|bias_indices|bias_values|bias_size)",
             r"\1",
         ),
