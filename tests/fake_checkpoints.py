@@ -114,7 +114,10 @@ def write_single(
     if ema:
         prefix = "model.diffusion_model."
         inner = {key: value for key, value in state.items() if key.startswith(prefix)}
-        state |= {f"model_ema.{key.removeprefix('model.').replace('.', '')}": v * 0 for key, v in inner.items()}
+        state |= {
+            f"model_ema.{key.removeprefix('model.').replace('.', '')}": torch.zeros_like(value)
+            for key, value in inner.items()
+        }
         state |= {"model_ema.decay": torch.tensor(0.9999), "model_ema.num_updates": torch.tensor(1)}
     state |= {marker: torch.tensor([]) for marker in markers}
     said = dict(metadata or {}) | ({"easel": json.dumps(dict(easel))} if easel is not None else {})
