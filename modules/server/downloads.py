@@ -56,7 +56,6 @@ class Downloads:
         self._changed = 0
         self._busy: set[str] = set()  # whose thread has not ended yet: two must not write one file
         self._items: dict[str, Item] = {item.asked.id: item for item in self._kept()}
-        self._sweep()
 
     @property
     def changed(self) -> int:
@@ -228,13 +227,6 @@ class Downloads:
         done = [id for id, item in self._items.items() if item.state == "done"]
         for id in done[: max(0, len(self._items) - MOST)]:
             del self._items[id]
-
-    def _sweep(self) -> None:
-        """Remove what belongs to no download of the list."""
-        for path in self._folder.glob("*.part"):
-            if path.stem not in self._items:
-                with contextlib.suppress(OSError):
-                    path.unlink()
 
     def _keep(self) -> None:
         """Write the list into the database."""

@@ -13,6 +13,7 @@ from modules.model_manager.file_tasks import settled_file_task
 from modules.offers import Offers, gather
 from modules.plugins import Plugins
 from modules.request import Request
+from modules.server.adding import make_downloads
 from modules.server.claims import Claims
 from modules.server.feed import Feed
 from modules.server.forms import Forms
@@ -47,15 +48,17 @@ class Server:
         """
         self.settings = settings
         self.plugins = plugins
-        self.catalog = catalog or Catalog(settings)
         self.offers: Offers = gather(plugins)
         self.files = PictureFiles(settings.outputs)
         devices = [each.strip() for each in settings.device.split(",") if each.strip()] or ["auto"]
         self._database = Database(settings.database_url)
+        self.catalog = catalog or Catalog(settings, database=self._database)
+        self._watches = catalog is None  # a catalog that was handed in is its giver's to watch
         self.feed = Feed(self._database)
         self.library = Library(self._database, settings.outputs)
         self.forms = Forms(self._database)
         self.jobs = Jobs(self._database, self.feed, self.library, len(devices))
+        self.downloads = make_downloads(settings, self.catalog, self._database)
         self._claims = Claims(
             self._database,
             self.feed,
@@ -105,16 +108,21 @@ class Server:
         for supervisor in self._supervisors:
             supervisor.start()
         self._taking_in.start()
+        if self._watches:
+            self.catalog.watch()
 
     def stop(self) -> None:
         """End the workers and close the database; running jobs go back to the queue."""
         self._ending.set()
+        if self._watches:
+            self.catalog.stop()
         for supervisor in self._supervisors:
             supervisor.end()
         for supervisor in self._supervisors:
             supervisor.join()
         if self._taking_in.is_alive():
             self._taking_in.join()
+        self.downloads.close()
         self.feed.close()
         self._registry.close()
         self._database.close()
