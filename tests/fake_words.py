@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -120,7 +121,7 @@ def _network(
     """Stack the layers of one branch in A1111's order: linear, activation, norm, dropout."""
     activation = ACTIVATIONS.get(about.get("activation_func") or "")
     layers: list[nn.Module] = []
-    for place, (first, second) in enumerate(zip(structure, structure[1:], strict=False)):
+    for place, (first, second) in enumerate(pairwise(structure)):
         layers.append(nn.Linear(int(width * first), int(width * second)))
         last = place == len(structure) - 2
         if activation and (not last or about.get("activate_output", True)):

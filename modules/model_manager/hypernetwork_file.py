@@ -22,11 +22,11 @@ from modules.model_manager.torch_file import read_torch
 _KEY = re.compile(r"(\d+)\.([01])\.linear(?:\.(\d+)|([12]))\.(weight|bias)")
 FAMILIES = MappingProxyType({768: "sd1", 1024: "sd2", 2048: "sdxl"})  # how wide the words are that attention reads
 # Activations by A1111's names: the classes of torch.nn, and "swish" for what torch calls Hardswish.
-ACTIVATIONS = frozenset(
-    ("linear", "relu", "leakyrelu", "elu", "swish", "tanh", "sigmoid", "rrelu", "hardtanh", "relu6", "hardsigmoid")
-    + ("silu", "mish", "hardswish", "celu", "selu", "gelu", "hardshrink", "logsigmoid", "softplus", "softshrink")
-    + ("softsign", "tanhshrink", "softmin", "softmax", "logsoftmax")
-)
+ACTIVATIONS = frozenset((
+    "linear", "relu", "leakyrelu", "elu", "swish", "tanh", "sigmoid", "rrelu", "hardtanh", "relu6", "hardsigmoid",
+    "silu", "mish", "hardswish", "celu", "selu", "gelu", "hardshrink", "logsigmoid", "softplus", "softshrink",
+    "softsign", "tanhshrink", "softmin", "softmax", "logsoftmax",
+))  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,8 @@ def read_hypernetwork(path: Path) -> HypernetworkFile:
     """
     if path.suffix.lower() == ".safetensors":
         header = read_header(path)
-        entries, stated = header.entries, dict[str, Any](header.metadata)
+        stated: Mapping[str, Any] = header.metadata
+        entries = header.entries
     else:
         read = read_torch(path)
         entries, stated = read.entries, read.values
