@@ -4,8 +4,26 @@ import argparse
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import MappingProxyType
 
 from modules.words import Words
+
+UPSCALERS = ("esrgan", "realesrgan", "bsrgan", "dat", "swinir", "scunet", "ldsr")
+# Settings with further folders of models -> their flags, with the names A1111 and Forge know them by.
+MODEL_FOLDERS = MappingProxyType(
+    {
+        "model_roots": ("--model-root", "--forge-ref-a1111-home"),
+        "ckpt_dir": ("--ckpt-dir",),
+        "lora_dir": ("--lora-dir", "--lyco-dir", "--lyco-dir-backcompat"),
+        "vae_dir": ("--vae-dir",),
+        "embeddings_dir": ("--embeddings-dir",),
+        "hypernetwork_dir": ("--hypernetwork-dir",),
+        "controlnet_dir": ("--controlnet-dir",),
+        "upscaler_dir": tuple(f"--{name}-models-path" for name in UPSCALERS),
+        "face_dir": ("--gfpgan-models-path", "--codeformer-models-path"),
+        "text_encoder_dir": ("--text-encoder-dir",),
+    }
+)
 
 
 def parse(argv: Sequence[str], words: Words) -> argparse.Namespace:
@@ -44,7 +62,11 @@ def _folders_and_devices(words: Words) -> argparse.ArgumentParser:
     folders = parser.add_argument_group(_say(words, "folders"))
     folders.add_argument("--data-dir", type=Path, metavar="FOLDER", help=_say(words, "data_dir"))
     folders.add_argument("--models-dir", type=Path, metavar="FOLDER", help=_say(words, "models_dir"))
-    folders.add_argument("--ckpt-dir", type=Path, metavar="FOLDER", action="append", help=_say(words, "ckpt_dir"))
+    for name, flags in MODEL_FOLDERS.items():
+        folders.add_argument(*flags, dest=name, type=Path, metavar="FOLDER", action="append", help=_say(words, name))
+    folders.add_argument(
+        "--no-hashing", dest="hashing", action="store_false", default=argparse.SUPPRESS, help=_say(words, "no_hashing")
+    )
     folders.add_argument("--outputs-dir", type=Path, metavar="FOLDER", help=_say(words, "outputs_dir"))
     folders.add_argument("--extensions-dir", type=Path, metavar="FOLDER", help=_say(words, "extensions_dir"))
     folders.add_argument("--disable-all-extensions", action="store_true", help=_say(words, "disable_all_extensions"))

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
+from modules.commands.arguments import MODEL_FOLDERS
 from modules.errors import SetupError
 from modules.plugins import Side, folder_modules
 from modules.server.launch import ROOMS
@@ -40,8 +41,8 @@ def settings_of(asked: argparse.Namespace) -> Settings:
 def _given(asked: Mapping[str, Any]) -> dict[str, Any]:
     """Translate flags to settings."""
     given = {name: value for name, value in asked.items() if name in Settings.model_fields}
-    if "ckpt_dir" in asked:
-        given["ckpt_dir"] = tuple(asked["ckpt_dir"])
+    for name in MODEL_FOLDERS.keys() & given.keys():
+        given[name] = tuple(folder.expanduser() for folder in given[name])
     if asked.get("listen"):
         given["host"] = "0.0.0.0"
     if "server_name" in asked:
