@@ -137,7 +137,7 @@ def _fields(file: ModelFile, details: Details, vaes: Sequence[str], words: Words
 
 
 def _area(name: str, value: str, label: str, rows: int) -> Html:
-    return element("label", element("span", label), element("textarea", value, name_=name, rows=rows, maxlength=MOST))
+    return element("label", element("span", label), element("textarea", value, name=name, rows=rows, maxlength=MOST))
 
 
 def _tags(tags: Sequence[tuple[str, int]], words: Words) -> Iterator[Html]:
@@ -157,7 +157,7 @@ def _weight(details: Details, words: Words) -> Html:
     box = element(
         "input",
         type="number",
-        name_="preferred_weight",
+        name="preferred_weight",
         value=f"{details.preferred_weight:g}",
         min=0,
         max=2,
@@ -175,7 +175,7 @@ def _version(details: Details, words: Words) -> Html:
 
 def _choice(name: str, choices: Sequence[tuple[str, str]], chosen: str, label: str) -> Html:
     options = [element("option", text, value=value, selected=value == chosen) for value, text in choices]
-    return element("label", element("span", label), element("select", *options, name_=name))
+    return element("label", element("span", label), element("select", *options, name=name))
 
 
 def _metadata(details: Details, words: Words) -> Html | None:

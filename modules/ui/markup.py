@@ -10,7 +10,7 @@ class Html(str):
     __slots__ = ()
 
 
-def element(name: str, *children: str | None, **attributes: object) -> Html:
+def element(name: str, /, *children: str | None, **attributes: object) -> Html:
     """Return `<name attributes>children</name>`.
 
     Children that are not `Html` are escaped, None is left out. An attribute is escaped, left out when None or False,
