@@ -2,6 +2,8 @@
 
 import json
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from modules import __version__
 from modules.result import Recipe
@@ -9,6 +11,9 @@ from modules.result import Recipe
 NEGATIVE = "Negative prompt:"
 _ENTRY = re.compile(r'\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
 _SIZE = re.compile(r"^(\d+)x(\d+)$")
+NETWORKS = MappingProxyType(
+    {"lora": "Lora hashes", "hypernetwork": "Hypernet hashes", "embedding": "TI hashes"}
+)  # kind -> the entry that lists them: "name: hash, name: hash"
 _FEWEST_ENTRIES = 3  # a last line with fewer entries is words, not parameters
 
 
@@ -31,6 +36,9 @@ def write(recipe: Recipe) -> str:
     entries["Model"] = recipe.model
     if recipe.noise_source != "GPU":
         entries["RNG"] = recipe.noise_source
+    for kind, entry in NETWORKS.items():
+        if hashes := _hashes(recipe.networks.get(kind, {})):
+            entries[entry] = hashes
     entries |= recipe.notes
     entries["Version"] = f"easel-{recipe.versions.get('easel', __version__)}"
     parameters = ", ".join(key if key == value else f"{key}: {_quoted(value)}" for key, value in entries.items())
@@ -68,6 +76,12 @@ def read(text: str) -> dict[str, str]:
 def _number(value: float) -> str:
     """Write a number as a person types it: 7, 7.5."""
     return str(int(value)) if value == int(value) else repr(value)
+
+
+def _hashes(networks: Mapping[str, str]) -> str:
+    """Write networks with their hashes; what separates them is left out of their names, and one without a hash is."""
+    plain = {name.replace(":", "").replace(",", ""): digits for name, digits in networks.items() if digits}
+    return ", ".join(f"{name}: {digits}" for name, digits in plain.items())
 
 
 def _quoted(value: str) -> str:

@@ -41,6 +41,14 @@ def test_text_is_written_in_the_grammar() -> None:
     )
 
 
+def test_networks_are_listed_with_their_hashes() -> None:
+    networks = {"embedding": {"word": "cd", "bundled": ""}, "lora": {"a": "01", "b:c,d": "23"}, "other": {"x": "45"}}
+    text = infotext.write(changed(networks=networks, notes={"Clip skip": "2"}))
+    assert ', RNG: CPU, Lora hashes: "a: 01, bcd: 23", TI hashes: "word: cd", Clip skip: 2, ' in text
+    assert infotext.read(text)["Lora hashes"] == "a: 01, bcd: 23"
+    assert "hashes" not in infotext.write(changed(networks={"lora": {}, "embedding": {"bundled": ""}}))
+
+
 @pytest.mark.parametrize(("scale", "written"), [(7.0, "7"), (7.5, "7.5"), (1.05, "1.05"), (30.0, "30")])
 def test_numbers_are_written_as_typed(scale: float, written: str) -> None:
     assert infotext.read(infotext.write(changed(cfg_scale=scale)))["CFG scale"] == written
