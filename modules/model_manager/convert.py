@@ -13,6 +13,7 @@ from typing import Any
 from modules.errors import SaveError
 from modules.families.family import Entry, Header
 from modules.families.unet.layout import original
+from modules.families.unet.layout_metadata import stating
 from modules.families.unet.writing import Outgoing, read_entry, read_stored, write_tensors
 from modules.model_manager.catalog import Catalog
 from modules.model_manager.file_tasks import chosen, target
@@ -106,8 +107,7 @@ def _index(parts: Mapping[str, object]) -> dict[str, Any]:
 
 def _said(header: Header) -> dict[str, str]:
     """Return the file's metadata: what the source says, and what only a folder can say otherwise."""
-    own = {"easel": json.dumps(dict(header.configs["easel"]))} if "easel" in header.configs else {}
-    return {"format": "pt", **header.metadata, **own}
+    return {"format": "pt", **header.metadata, **stating(header)}
 
 
 def _kind(dtype: str, half: bool) -> str:

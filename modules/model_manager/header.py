@@ -18,7 +18,7 @@ from modules.families.unet.layout import standard
 from modules.model_manager.torch_file import read_torch
 
 TORCH = frozenset({".ckpt", ".pt", ".pth", ".bin"})
-PICKLES = TORCH | {".pkl", ".pickle"}
+PICKLES = frozenset((*TORCH, ".pkl", ".pickle"))
 WEB_PAGE = b"<"
 LARGEST_HEADER = 100 * 2**20  # bytes; the limit of the safetensors library
 LARGEST_CONFIG, LARGEST_YAML = 2**20, 2**16

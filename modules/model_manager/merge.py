@@ -17,6 +17,7 @@ from torch import Tensor
 from modules.errors import BadRequest
 from modules.families.family import Header
 from modules.families.unet.layout import Stored, original
+from modules.families.unet.layout_metadata import stating
 from modules.families.unet.writing import Outgoing, read_stored, write_tensors
 from modules.model_manager.catalog import Catalog
 from modules.model_manager.file_tasks import chosen, target
@@ -136,7 +137,7 @@ def _metadata(task: Merge, files: Sequence[ModelFile], headers: Sequence[Header]
     if task.keep_metadata:
         for header in reversed(headers):
             said |= header.metadata
-    said |= task.metadata
+    said |= stating(headers[0]) | task.metadata
     if task.add_recipe:
         said["sd_merge_recipe"] = json.dumps(_recipe(task, files), ensure_ascii=False)
         models: dict[str, Any] = {}

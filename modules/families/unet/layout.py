@@ -26,7 +26,7 @@ from modules.families.unet.layout_places import places
 from modules.families.unet.shapes import text_config, text_layers, unet_config, vae_config, vae_levels
 from modules.families.unet.stated import Stated, scheduler, what_is_stated
 
-__all__ = ["Stored", "original", "standard", "text_names", "unet_names"]
+__all__ = ["Stored", "is_open_clip", "original", "standard", "text_names", "text_part", "unet_names"]
 
 Entries = Mapping[str, Entry]
 
@@ -93,14 +93,14 @@ def original(header: Header) -> Iterator[Stored]:
     An autoencoder alone has no prefix, as files of their own have it.
     """
     unet, vae = header.part("unet"), {_vae_key(key): entry for key, entry in header.part("vae").items()}
-    first, second = _text_part(header, "text_encoder"), _text_part(header, "text_encoder_2")
+    first, second = text_part(header, "text_encoder"), text_part(header, "text_encoder_2")
     yield from _given_back(unet, unet_pairs(blocks_of_diffusers(unet)), "model.diffusion_model.")
     yield from _given_back(vae, vae_pairs(*vae_levels(vae)), "first_stage_model." if unet else "")
     if first and second:
         yield from _given_back(
             first, clip_pairs(text_layers(first), "text_model."), "conditioner.embedders.0.transformer."
         )
-    elif first and _is_open_clip(unet):
+    elif first and is_open_clip(header):
         yield from _given_back(first, open_clip_pairs(text_layers(first), False), "cond_stage_model.model.")
     elif first:
         yield from _given_back(first, clip_pairs(text_layers(first), "text_model."), "cond_stage_model.transformer.")
@@ -109,6 +109,13 @@ def original(header: Header) -> Iterator[Stored]:
     for key, entry in header.entries.items():
         if not key.startswith(("unet.", "vae.", "text_encoder.", "text_encoder_2.")):
             yield Stored(key, (entry,), entry.shape, entry.dtype)
+
+
+def is_open_clip(header: Header) -> bool:
+    """Tell whether the first text encoder is OpenCLIP's (SD 2): projections into attention are matrices, as in SDXL."""
+    if header.part("text_encoder_2"):
+        return False
+    return any(key.endswith(".proj_in.weight") and len(entry.shape) == 2 for key, entry in header.part("unet").items())
 
 
 def _take_unet(left: dict[str, Entry], found: dict[str, Entry]) -> bool:
@@ -152,6 +159,8 @@ def _take_texts(left: dict[str, Entry], found: dict[str, Entry], said: Stated) -
             if part == "text_encoder":
                 layers = said.layers or (layers if layers == VIT_H_LAYERS - 1 else layers - 1)
             _take(left, found, prefix, part, open_clip_pairs(layers, projection=part == "text_encoder_2"))
+            if turned := left.pop(prefix + "text_projection.weight", None):  # some programs write a module's there
+                found[f"{part}.text_projection.weight"] = turned
             open_clip.add(part)
     return frozenset(open_clip)
 
@@ -210,7 +219,7 @@ def _configs(header: Header, said: Stated, open_clip: frozenset[str]) -> dict[st
     return configs
 
 
-def _text_part(header: Header, part: str) -> dict[str, Entry]:
+def text_part(header: Header, part: str) -> dict[str, Entry]:
     """Return a text encoder's entries with the "text_model." that newer folders leave out."""
     whole = ("text_model.", "text_projection.")
     return {key if key.startswith(whole) else f"text_model.{key}": entry for key, entry in header.part(part).items()}
@@ -221,8 +230,3 @@ def _vae_key(key: str) -> str:
     before, attention, after = key.partition(".mid_block.attentions.0.")
     name, _, kind = after.rpartition(".")
     return f"{before}{attention}{OLD_ATTENTION.get(name, name)}.{kind}" if attention else key
-
-
-def _is_open_clip(unet: Entries) -> bool:
-    """Tell SD 2, whose text encoder is OpenCLIP's, from SD 1: its projections into attention are matrices."""
-    return any(key.endswith(".proj_in.weight") and len(entry.shape) == 2 for key, entry in unet.items())
