@@ -16,6 +16,7 @@ from modules.families.family import Entry
 from modules.model_manager.embedding_picture import SUFFIXES, Vectors, read_picture
 from modules.model_manager.header import read_safetensors
 from modules.model_manager.torch_file import read_torch
+from modules.prompts.embeddings import LONGEST
 
 PAIR = MappingProxyType({"clip_l": "text_encoder", "clip_g": "text_encoder_2"})
 ONLY = ""  # the text encoder of a file that is for models with one
@@ -81,6 +82,6 @@ def _word(sources: Mapping[str, Source], file: str) -> Embedding:
     """Check the shapes; a single vector may lack the side that counts vectors."""
     counts = {source.shape[0] if len(source.shape) == 2 else 1 for source in sources.values()}
     sound = all(len(each.shape) in (1, 2) and each.shape[-1] and each.dtype in FLOATS for each in sources.values())
-    if len(counts) != 1 or not sound or not min(counts):
+    if len(counts) != 1 or not sound or not 0 < min(counts) <= LONGEST:
         raise BrokenFile("embedding_shape", file=file, shapes=", ".join(str(each.shape) for each in sources.values()))
     return Embedding(MappingProxyType(dict(sources)), counts.pop())

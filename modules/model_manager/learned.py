@@ -11,7 +11,7 @@ from modules.errors import ModelError
 from modules.families.family import Header
 from modules.model_manager.embeddings import Embedding, Source, read_embedding
 from modules.model_manager.model_file import ModelFile
-from modules.prompts.embeddings import LONGEST, LearnedWords
+from modules.prompts.embeddings import LearnedWords
 
 KIND = "embedding"
 KEPT = 8  # vocabularies; there is one for each kind of model in use
@@ -62,9 +62,7 @@ class Vocabulary:
     def vectors(self, name: str) -> int:
         """Return how many vectors `name` stands for; 0 when it cannot be used with this kind of model."""
         found = self._look_up(name)
-        if isinstance(found, ModelError) or found.count > LONGEST or self.sources(name) is None:
-            return 0
-        return found.count
+        return 0 if isinstance(found, ModelError) or self.sources(name) is None else found.count
 
     def sources(self, name: str) -> Mapping[str, Source] | None:
         """Return where the vectors of `name` lie, by text encoder; None when it cannot be used."""

@@ -223,7 +223,8 @@ def fit_hypernetwork(teacher: Teacher, out: Path, steps: int) -> Path:
     path = out / f"{HYPERNETWORK}.pt"
     layers = [{f"linear.{key}": value for key, value in stack.state_dict().items()} for stack in stacks]
     about = {"layer_structure": [1, 2, 1], "activation_func": "relu", "is_layer_norm": False, "activate_output": False}
-    torch.save({WIDTH: layers, **about, "name": HYPERNETWORK, "step": steps}, path)
+    file: dict[Any, Any] = {WIDTH: layers, **about, "name": HYPERNETWORK, "step": steps}
+    torch.save(file, path)
     return path
 
 
