@@ -67,6 +67,9 @@ class FakeCatalog:
         self.written[file.name] = replace(self.details(file), preview=image)
         self.changed += 1
 
+    def duplicates(self) -> list[list[ModelFile]]:
+        return []
+
     def refresh(self) -> bool:
         return False
 

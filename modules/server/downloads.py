@@ -20,7 +20,7 @@ from modules.library.records import StateRecord
 from modules.model_manager.kinds import KINDS
 from modules.server.arrival import clean_name, examine, place
 from modules.server.download import GOING, Asked, Download, Item, State, named, packed, unpacked, view
-from modules.server.outward import Outward, checked, shown
+from modules.server.outward import Outward, checked, host_of
 from modules.server.sources import Hubs, Source, without_token
 from modules.server.transfer import SHA256, Progress, Transfer
 
@@ -168,7 +168,7 @@ class Downloads:
                 item.progress.bytes = 0
         except OSError as error:  # the folder, the line to a hub
             state, item.problem = "failed", "download_lost"
-            item.values = {"host": shown(item.asked.address), "reason": str(error)}
+            item.values = {"host": host_of(item.asked.address), "reason": str(error)}
         with self._lock:
             self._busy.discard(item.asked.id)
             if item.state in GOING:

@@ -75,9 +75,9 @@ class Outward:
             hops.append(answer.headers)
             following = urljoin(address, target)
             if place.scheme == "https" and urlsplit(following).scheme == "http":
-                raise DownloadError("download_downgrade", host=shown(following))
+                raise DownloadError("download_downgrade", host=host_of(following))
             address = following
-        raise DownloadError("download_redirects", host=shown(address))
+        raise DownloadError("download_redirects", host=host_of(address))
 
     @contextmanager
     def _asked(self, place: SplitResult, headers: Mapping[str, str]) -> Iterator[http.client.HTTPResponse]:
@@ -154,6 +154,11 @@ def shown(address: str) -> str:
         return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], unquote(parts.path), "", ""))[:300]
     except ValueError:
         return ""
+
+
+def host_of(address: str) -> str:
+    """Return the host of an address, for messages."""
+    return urlsplit(address).hostname or ""
 
 
 def is_public(address: str) -> bool:

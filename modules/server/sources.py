@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import parse_qs, parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 from modules.errors import DownloadError
-from modules.server.outward import Outward, checked, shown
+from modules.server.outward import Outward, checked, host_of, shown
 
 LONGEST_ANSWER = 8 * 2**20  # bytes of JSON
 HF_HOSTS = frozenset({"huggingface.co", "www.huggingface.co", "hf.co"})
@@ -136,7 +136,7 @@ class Hubs:
 
 def refused(status: int, address: str) -> DownloadError:
     """Return the error for an HTTP status that brings no file."""
-    host = urlsplit(address).hostname or ""
+    host = host_of(address)
     if status in (401, 403):
         return DownloadError("download_login", host=host)
     if status in (404, 410):

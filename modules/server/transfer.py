@@ -19,7 +19,7 @@ from typing import BinaryIO
 
 from modules.errors import Cancelled, DownloadError, SaveError
 from modules.server.arrival import could_be_model, is_page, told_name
-from modules.server.outward import Answer, Outward, shown
+from modules.server.outward import Answer, Outward, host_of
 from modules.server.sources import Source, refused
 
 CHUNK = 2**20
@@ -83,14 +83,14 @@ class Transfer:
                     return self._checked()
                 reason = ""
             except ssl.SSLCertVerificationError as error:
-                raise DownloadError("download_certificate", host=shown(self._source.address)) from error
+                raise DownloadError("download_certificate", host=host_of(self._source.address)) from error
             except (OSError, http.client.HTTPException) as error:
                 reason = str(error) or type(error).__name__
             if self._stop.is_set():
                 raise Cancelled("download_stopped")
             tries = 1 if self._size() > before else tries + 1
             if tries >= TRIES:
-                raise DownloadError("download_lost", host=shown(self._source.address), reason=reason)
+                raise DownloadError("download_lost", host=host_of(self._source.address), reason=reason)
             self._rest(min(LONGEST_REST, 0.5 * 2**tries))
 
     def _attempt(self) -> bool:
@@ -114,7 +114,7 @@ class Transfer:
                 raise refused(answer.status, answer.address)
             begin = have if answer.status == 206 else 0
             if answer.status == 206 and _begin(answer.headers) != have:
-                raise DownloadError("download_lost", host=shown(answer.address), reason="Content-Range")
+                raise DownloadError("download_lost", host=host_of(answer.address), reason="Content-Range")
             self._learn(answer, begin)
             return self._receive(answer, begin)
 
@@ -157,7 +157,7 @@ class Transfer:
         """Stop at the first piece when a web page comes instead of a model: a login, an error, a wrong link."""
         type_ = answer.headers.get_content_type()
         if is_page(start, type_) and not could_be_model(start):
-            raise DownloadError("download_page", host=shown(answer.address))
+            raise DownloadError("download_page", host=host_of(answer.address))
         if len(start) >= 16 and not could_be_model(start):
             raise DownloadError("download_not_model", name=self._progress.name)
 

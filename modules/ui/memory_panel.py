@@ -40,18 +40,17 @@ def memory(workers: Sequence[WorkerState], ram: Ram, words: Words) -> Html:
 
 def _worker(worker: WorkerState, ram: Ram, words: Words) -> Html:
     on_cpu = worker.device == "cpu"
-    name = element("span", words.say("models.worker", name=worker.name, device=worker.device), cls="who")
+    here = words.say(f"ui.worker_{worker.stage}", model=worker.model, device=worker.device)
+    name = element("span", element("i", cls="dot"), here, cls=f"worker {worker.stage}")
     free = words.say("models.free", free=size_of(ram.free), total=size_of(ram.total)) if on_cpu else None
     head = element("div", name, element("span", free) if free else None, cls="facts")
     parts = [element("li", *_model(worker, each, words)) for each in reversed(worker.resident)]
-    if worker.stage == "loading" and worker.model not in [each.name for each in worker.resident]:
-        loading = element("span", element("i", cls="dot"), words.say("ui.worker_loading", model=worker.model))
-        parts.insert(0, element("li", element("div", loading, cls="worker loading"), cls="coming"))
     problem = worker.problem
     fault = element("p", sentence(problem.key, problem.values, words), cls="fault", role="alert") if problem else None
     nothing = element("p", words.say("models.nothing_loaded"), cls="none") if not parts else None
     body = element("ul", *parts) if parts else None
-    return element("div", head, _scale(worker, ram) if on_cpu else None, fault, body, nothing, cls="holder")
+    scale = _scale(worker, ram) if on_cpu else None
+    return element("div", head, scale, fault, body, nothing, cls=f"holder {worker.stage}")
 
 
 def _scale(worker: WorkerState, ram: Ram) -> Html:

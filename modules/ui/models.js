@@ -4,7 +4,7 @@
 // News are asked for while somebody looks, more often while something is on its way.
 const leads = element.closest('#models_memory') !== null;
 const seen = () => element.isConnected && element.offsetParent !== null && !document.hidden;
-const busy = () => document.querySelector('#models :is(.download:is(.waiting, .asking, .loading, .checking), .coming)');
+const busy = () => document.querySelector('#models :is(.download:is(.waiting, .asking, .loading, .checking), .holder.loading)');
 if (leads) {
   let last = 0;
   const beat = setInterval(() => {
@@ -33,6 +33,8 @@ element.addEventListener('input', (event) => {
     settling = setTimeout(look, event.target.type === 'search' ? 200 : 0);
   }
 });
+// What was asked for is asked for: the form is new, and empty.
+watch('value', () => element.querySelector('form')?.reset());
 element.addEventListener('submit', (event) => {
   event.preventDefault();
   const values = Object.fromEntries(new FormData(event.target));

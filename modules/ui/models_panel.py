@@ -112,7 +112,7 @@ def _head(table: Table, words: Words) -> Html:
 
 def _row(file: ModelFile, listing: Listing, loaded: Collection[str], home: Path, words: Words) -> Html:
     held = file.kind == "checkpoint" and file.name in loaded
-    place = _place(file, home)
+    place, path = _place(file, home)
     title = [element("strong", file.name)]
     if file.alias and file.alias != file.name:
         title.append(element("small", file.alias))
@@ -123,7 +123,7 @@ def _row(file: ModelFile, listing: Listing, loaded: Collection[str], home: Path,
         element("td", size_of(file.size) if file.size else None, cls="size"),
         element("td", _hash(file, words), cls="hash"),
         element("td", *_state(file, held, listing, words), cls="state"),
-        element("td", element("span", place, title=place), cls="place"),
+        element("td", element("span", place, title=path), cls="place"),
         element("td", _tool(file, held, words), cls="tools"),
     ]
     return element(
@@ -140,7 +140,9 @@ def _hash(file: ModelFile, words: Words) -> Html | None:
 
 def _state(file: ModelFile, held: bool, listing: Listing, words: Words) -> list[Html]:
     if file.problem:
-        reason = sentence(file.problem, file.problem_values, words)
+        told = file.problem_values.items()
+        values = {key: file.path.name if value == str(file.path) else value for key, value in told}
+        reason = sentence(file.problem, values, words)
         return [_dot("lost", words.say("models.broken")), element("small", reason)]
     said = [_dot("busy", words.say("models.in_memory")) if held else _dot("ready", words.say("models.usable"))]
     twins = listing.twins.get(str(file.path), ())
@@ -192,8 +194,12 @@ def _foot(table: Table, listing: Listing, words: Words) -> Html:
     )
 
 
-def _place(file: ModelFile, home: Path) -> str:
-    """Return where a file lies, from Easel's own folder on where it lies in that; what is not text in it is marked."""
-    path = file.path
-    known = path.relative_to(home.parent) if path.is_relative_to(home) else path
-    return str(known).encode("utf-8", "replace").decode()
+def _place(file: ModelFile, home: Path) -> tuple[str, str]:
+    """Return the folder a file lies in, from Easel's own folder on where it is below that, and the whole path.
+
+    What is not text in them becomes a mark.
+    """
+    folder = file.path.parent
+    known = folder.relative_to(home.parent) if folder.is_relative_to(home) else folder
+    place, path = (str(each).encode("utf-8", "replace").decode() for each in (known, file.path))
+    return place, path

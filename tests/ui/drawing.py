@@ -19,6 +19,7 @@ from modules.commands.rooms import builtins
 from modules.errors import BrokenPicture, Cancelled
 from modules.events import Note, Preview, Step
 from modules.model_manager.catalog import Catalog, ModelFile
+from modules.model_manager.resident import Resident
 from modules.offers import Offers, gather
 from modules.plugins import make_plugins
 from modules.request import Request, Shot
@@ -30,7 +31,6 @@ from tests.fake_catalog import FakeCatalog
 
 if TYPE_CHECKING:  # it brings in torch
     from modules.engine.report import Report
-    from modules.model_manager.resident import Resident
 
 T = TypeVar("T")
 FILES = (
@@ -47,24 +47,32 @@ class DrawingEngine:
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds  # for each step
+        self.loaded: list[str] = []
 
     def offers(self) -> Offers:
         return gather(make_plugins("ui", builtins("ui"), None))
 
-    def resident(self) -> "tuple[Resident, ...]":
-        return ()
+    def resident(self) -> tuple[Resident, ...]:
+        return tuple(Resident(name, "sd1", 29_000_000, "cpu", "float32") for name in self.loaded)
 
     def load(self, name: str) -> None:
-        pass
+        time.sleep(self.seconds)
+        self.loaded = [*(each for each in self.loaded if each != name), name]
 
     def unload(self, name: str) -> None:
-        pass
+        self.loaded = [each for each in self.loaded if name not in ("", each)]
 
     def foresee(self, name: str) -> None:
         pass
 
     def make_file(self, task: FileTask, report: "Report") -> Path:
-        raise NotImplementedError
+        """Take the time of twenty steps, and make nothing."""
+        for step in range(20):
+            if report.wanted() == "stop":
+                raise Cancelled("cancelled")
+            time.sleep(self.seconds)
+            report.tell(Step(image=0, batch=1, images=1, step=step + 1, steps=20))
+        return Path(f"{task.name}.safetensors")
 
     def generate(
         self,
@@ -157,7 +165,7 @@ def main() -> None:
     app = build_app(server)
     server.start()
     listener = bound_socket(server.settings)
-    sys.stdout.write(f"http://127.0.0.1:{server.settings.port}/\n")
+    sys.stdout.write(f"http://127.0.0.1:{listener.getsockname()[1]}/\n")
     sys.stdout.flush()
     try:
         uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)).run([listener])
