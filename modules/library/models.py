@@ -1,12 +1,10 @@
 """What is known of model files: kept between runs, shared by processes, and never a reason to fail."""
 
 import contextlib
-import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from typing import NamedTuple
 
-from sqlalchemy import Row, delete, insert, select
+from sqlalchemy import delete, insert, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from modules.errors import SaveError
@@ -17,8 +15,7 @@ _AT_ONCE = 500  # rows; SQLite takes some thousand values in one statement
 _TABLE = ModelRecord.__table__
 
 
-@dataclass(frozen=True)
-class StoredModel:
+class StoredModel(NamedTuple):
     """What is known of one file while its `mark` is the same; `rules` say what it was examined by."""
 
     kind: str
@@ -31,8 +28,8 @@ class StoredModel:
     network_hash: str = ""
     alias: str = ""
     problem: str = ""
-    problem_values: dict[str, Any] = field(default_factory=dict, hash=False)
-    defaults: dict[str, Any] | None = field(default=None, hash=False)
+    problem_values: str = ""  # JSON, empty for none
+    defaults: str = ""  # JSON, empty for none
 
 
 class ModelIndex:
@@ -45,7 +42,7 @@ class ModelIndex:
         """Return what is known of the files of `kind`, by path."""
         query = select(_TABLE).where(ModelRecord.kind == kind)
         with contextlib.suppress(SQLAlchemyError), self._database.read() as session:
-            return {row.path: _stored(row) for row in session.execute(query)}
+            return {row.path: StoredModel._make(row) for row in session.connection().execute(query)}
         return {}
 
     def get(self, kind: str, path: str) -> StoredModel | None:
@@ -53,12 +50,12 @@ class ModelIndex:
         query = select(_TABLE).where(ModelRecord.kind == kind, ModelRecord.path == path)
         with contextlib.suppress(SQLAlchemyError), self._database.read() as session:
             row = session.execute(query).first()
-            return None if row is None else _stored(row)
+            return None if row is None else StoredModel._make(row)
         return None
 
     def keep(self, models: Iterable[StoredModel]) -> None:
         """Keep what is known of these files, in place of what was."""
-        rows = [_row(each) for each in models]
+        rows = [each._asdict() for each in models]
         for first in range(0, len(rows), _AT_ONCE):
             part = rows[first : first + _AT_ONCE]
             with contextlib.suppress(SQLAlchemyError, SaveError), self._database.write() as session:
@@ -73,18 +70,3 @@ class ModelIndex:
             part = paths[first : first + _AT_ONCE]
             with contextlib.suppress(SQLAlchemyError, SaveError), self._database.write() as session:
                 session.execute(delete(ModelRecord).where(ModelRecord.kind == kind, ModelRecord.path.in_(part)))
-
-
-def _stored(row: Row[Any]) -> StoredModel:
-    values = dict(row._mapping)
-    for name, empty in (("problem_values", {}), ("defaults", None)):
-        values[name] = json.loads(values[name]) if values[name] else empty
-    return StoredModel(**values)
-
-
-def _row(model: StoredModel) -> dict[str, Any]:
-    return {
-        **vars(model),
-        "problem_values": json.dumps(model.problem_values) if model.problem_values else "",
-        "defaults": "" if model.defaults is None else json.dumps(model.defaults),
-    }

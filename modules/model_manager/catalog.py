@@ -6,7 +6,6 @@ import os
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -235,10 +234,10 @@ class Catalog:
         try:
             sha256 = sha256_of(weights_of(place, self._families), self._going)
             if shelf.kind.name == "lora" and not known.network_hash:
-                known = replace(known, network_hash=network_hash_of(place, self._going))
+                known = known._replace(network_hash=network_hash_of(place, self._going))
         except (OSError, ModelError):
             return None
-        return replace(known, sha256=sha256) if sha256 else None
+        return known._replace(sha256=sha256) if sha256 else None
 
     def _going(self) -> bool:
         return self._watcher is None or not self._watcher.ending

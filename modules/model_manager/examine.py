@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -18,7 +18,7 @@ from modules.model_manager.hypernetwork_file import read_hypernetwork
 from modules.model_manager.identify import identify
 from modules.model_manager.lora_family import lora_family
 from modules.model_manager.lora_keys import is_lora
-from modules.model_manager.peek import peek
+from modules.model_manager.peek import peek, refuse, tensors_of
 from modules.model_manager.scan import bad_name
 from modules.model_manager.torch_file import read_torch
 
@@ -42,12 +42,11 @@ class Facts:
 
 
 class Examiner:
-    """Reads headers. It remembers which family LoRAs of one structure are of: trainers write thousands of a kind."""
+    """Reads headers. What a LoRA's table of tensors says is remembered: trainers write the same one into many files."""
 
     def __init__(self, families: Mapping[str, Family]) -> None:
         self._families = families
-        self._telling: dict[int, tuple[str, ...]] = {}  # all keys, hashed -> a few that stand for them
-        self._lora_families: dict[int, str | None] = {}  # keys and shapes, hashed -> family; None: no LoRA
+        self._tables: dict[int, _Lora] = {}  # by the table's hash
 
     def examine(self, path: Path, kind: str) -> Facts:
         """Return what the file at `path` is; what is wrong with it comes back as a problem."""
@@ -72,35 +71,19 @@ class Examiner:
                 raise BrokenFile("not_this_kind", file=path.name, kind="Lora")
             return Facts(lora_family(header))
         seen = peek(path)
-        family = self._lora_family(path, seen.tensors)
-        if family is None:
+        digest = hash(seen.table)
+        lora = self._tables.get(digest)
+        if lora is None:
+            lora = self._tables[digest] = _lora_of(path, seen.table)
+        if lora.filled != seen.room:
+            refuse(path)
+        if lora.family is None:
             raise BrokenFile("not_this_kind", file=path.name, kind="Lora")
-        if not family:
-            family = lora_family(Header(path, {}, metadata=seen.text))
         return Facts(
-            family,
+            lora.family or lora_family(Header(path, {}, metadata=seen.text)),
             alias=_alias(seen.text.get("ss_output_name", "")),
             network_hash=_digits(seen.text.get("sshs_model_hash", "")),
         )
-
-    def _lora_family(self, path: Path, tensors: Mapping[str, Any]) -> str | None:
-        keys = hash(tuple(tensors))
-        telling = self._telling.get(keys)
-        if telling is None:
-            # Layers whose names differ in numbers only are alike, but for those of the second attention and encoder.
-            alike: dict[str, str] = {}
-            for key in tensors:
-                alike.setdefault(key.replace("attn2", "attn-").replace("te2_", "te-").translate(_DIGITS), key)
-            telling = self._telling[keys] = tuple(alike.values())
-        structure = hash((keys, tuple([tuple(tensors[key]["shape"]) for key in telling])))
-        if structure not in self._lora_families:
-            few = _header(path, tensors, telling)
-            family: str | None = lora_family(few)
-            if not family:
-                every = _header(path, tensors, tensors)
-                family = lora_family(every) if is_lora(every) else None
-            self._lora_families[structure] = family
-        return self._lora_families[structure]
 
     def _embedding(self, path: Path) -> Facts:
         if path.suffix.lower() in SUFFIXES and not carries_embedding(path):
@@ -118,7 +101,7 @@ class Examiner:
     def _other(self, path: Path) -> Facts:
         """Only see to it that the file is whole, and holds nothing but data."""
         if path.suffix.lower() == ".safetensors":
-            peek(path)
+            refuse(path)
         else:
             read_torch(path)
         return Facts()
@@ -132,8 +115,27 @@ def weights_of(path: Path, families: Mapping[str, Family]) -> Path:
     return identify(header, families).weights(header)
 
 
-def _header(path: Path, tensors: Mapping[str, Any], keys: Any) -> Header:
-    return Header(path, {key: Entry(path, "", tuple(tensors[key]["shape"]), 0, 0) for key in keys})
+@dataclass(frozen=True)
+class _Lora:
+    """What a LoRA's table says: the family as far as keys and shapes tell, None for no LoRA; bytes of its tensors."""
+
+    family: str | None
+    filled: int
+
+
+def _lora_of(path: Path, table: str) -> _Lora:
+    tensors = tensors_of(table)
+    # Layers whose names differ in numbers only are alike, but for those of the second attention and encoder.
+    alike: dict[str, str] = {}
+    for key in tensors.shapes:
+        alike.setdefault(key.replace("attn2", "attn-").replace("te2_", "te-").translate(_DIGITS), key)
+    every = [_header(path, tensors.shapes, keys) for keys in (alike.values(), tensors.shapes)]
+    family = lora_family(every[0]) or (lora_family(every[1]) if is_lora(every[1]) else None)
+    return _Lora(family, tensors.filled)
+
+
+def _header(path: Path, shapes: Mapping[str, tuple[int, ...]], keys: Iterable[str]) -> Header:
+    return Header(path, {key: Entry(path, "", shapes[key], 0, 0) for key in keys})
 
 
 def _alias(text: str) -> str:

@@ -11,12 +11,13 @@ from modules.errors import BrokenFile, ModelError, UnsafeFile, WrongFamily
 from modules.families.family import Defaults
 
 DIGITS = 10  # of SHA-256, as A1111 shows it
-ENDINGS = (".safetensors", ".ckpt", ".pt", ".pth", ".bin", ".png", ".webp")
+ENDINGS = frozenset({"safetensors", "ckpt", "pt", "pth", "bin", "png", "webp", "avif", "jxl"})
 
 
 def stem_of(name: str) -> str:
     """Return a file name without the ending of a model file; a folder's name may have a dot in it."""
-    return next((name[: -len(ending)] for ending in ENDINGS if name.lower().endswith(ending)), name)
+    stem, _, ending = name.rpartition(".")
+    return stem if stem and ending.lower() in ENDINGS else name
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,10 @@ Thousands of files are looked at this way; what is loaded is read by `header.py`
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import orjson
 
@@ -16,59 +17,71 @@ from modules.errors import BrokenFile
 from modules.model_manager.header import LARGEST_HEADER, read_safetensors
 
 TEXT = "__metadata__"
-_FIRST = f'{{"{TEXT}":'  # how most programs begin a header
+_BETWEEN = ", \t\r\n"
+_DECODER = json.JSONDecoder()
+_FIRST = re.compile(rf'\{{\s*"{TEXT}"\s*:\s*')  # how most programs begin a header
 
 
 @dataclass(frozen=True)
 class Peek:
-    """The text by name, and the tensors by key as the file describes them ("dtype", "shape", "data_offsets")."""
+    """The text by name; `table`, the rest of the header as it stands; and how many bytes of tensors follow it."""
 
     text: dict[str, str]
-    tensors: dict[str, Any]
+    table: str
+    room: int
+
+
+@dataclass(frozen=True)
+class Tensors:
+    """What a table says: shapes by key, and the bytes its tensors fill; -1 when they overlap or leave holes."""
+
+    shapes: Mapping[str, tuple[int, ...]]
+    filled: int
 
 
 def peek(path: Path) -> Peek:
     """Return what a safetensors file says it holds.
 
-    Raises `BrokenFile` when its tensors are not what fills the file, OSError when it cannot be read.
+    Raises `BrokenFile` when it cannot be read as one, OSError when it cannot be read at all.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         header = file.read(length) if length <= min(LARGEST_HEADER, size - 8) else b""
     try:
-        tensors = orjson.loads(header)
-        text = tensors.pop(TEXT, None) or {}
-        spans = [about["data_offsets"] for about in tensors.values()]
-        filled = sum([last - first for first, last in spans])
-        whole = filled == max((last for _, last in spans), default=0) == size - 8 - length
+        found = header.decode("utf-8")
+        first = _FIRST.match(found)
+        if first is None:
+            return Peek(_texts(json.loads(found).get(TEXT)), found, size - 8 - length)
+        text, end = _DECODER.raw_decode(found, first.end())
+        return Peek(_texts(text), f"{{{found[end:].lstrip(_BETWEEN)}", size - 8 - length)
+    except (ValueError, AttributeError, RecursionError) as error:
+        refuse(path)
+        raise BrokenFile("not_safetensors", file=str(path)) from error
+
+
+def tensors_of(table: str) -> Tensors:
+    """Read a table. One that cannot be understood fills -1 bytes."""
+    try:
+        found = orjson.loads(table)
+        found.pop(TEXT, None)
+        spans = [about["data_offsets"] for about in found.values()]
+        filled = sum(last - first for first, last in spans)
+        whole = filled == max((last for _, last in spans), default=0)
+        return Tensors({key: tuple(about["shape"]) for key, about in found.items()}, filled if whole else -1)
     except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError, ValueError):
-        whole = False
-    if not whole:
-        tensors = {key: {"dtype": entry.dtype, "shape": entry.shape} for key, entry in read_safetensors(path)}
-        text = {}
-    return Peek(_texts(text), tensors)
+        return Tensors({}, -1)
+
+
+def refuse(path: Path) -> None:
+    """Say exactly what is wrong with a file whose tensors do not fill it: raises `BrokenFile` unless nothing is."""
+    for _ in read_safetensors(path):
+        pass
 
 
 def text_of(path: Path) -> dict[str, str]:
-    """Return the text that a safetensors file carries, nothing for another kind of file.
-
-    Raises `BrokenFile` when it is not the file it claims to be, OSError when it cannot be read.
-    """
-    if path.suffix.lower() != ".safetensors":
-        return {}
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if length > LARGEST_HEADER:
-            raise BrokenFile("not_safetensors", file=str(path))
-        header = file.read(length)
-    try:
-        found = header.decode("utf-8")
-        if found.startswith(_FIRST):
-            return _texts(json.JSONDecoder().raw_decode(found, len(_FIRST))[0])
-        return _texts(json.loads(found).get(TEXT))
-    except (ValueError, AttributeError, RecursionError) as error:
-        raise BrokenFile("not_safetensors", file=str(path)) from error
+    """Return the text that a safetensors file carries, nothing for another kind of file; raises as `peek` does."""
+    return peek(path).text if path.suffix.lower() == ".safetensors" else {}
 
 
 def _texts(about: object) -> dict[str, str]:

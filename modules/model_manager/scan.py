@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections import deque
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import NamedTuple
 
 from modules.model_manager.kinds import Kind
 from modules.model_manager.model_file import stem_of
 
 PREVIEWS = (".png", ".jpg", ".jpeg", ".webp", ".gif")
 INDEX = "model_index.json"  # what makes a folder a diffusers folder
-_FORBIDDEN = frozenset("<>\\\x7f" + "".join(map(chr, range(32))))
+_PICTURE = re.compile(r"(.*?)(?:\.preview)?\.(?:png|jpe?g|webp|gif)", re.IGNORECASE | re.DOTALL)
+_FORBIDDEN = re.compile("^\\.\\.|[<>\\\\\x00-\x1f\x7f\ud800-\udfff]")
 
 Place = tuple[Kind, Collection[Path]]  # what to look for, and the folders to look into
 Stamp = tuple[tuple[str, int, int], ...]  # (file, size, time of change in ns) of everything a model consists of
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """A file that may be a model. `mark` changes when the file does; `problem` is what its name or place tells."""
 
     path: str
@@ -34,7 +36,7 @@ class Found:
     mark: str = ""
     preview: bool = False
     problem: str = ""
-    values: dict[str, Any] = field(default_factory=dict, hash=False)
+    values: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass
@@ -99,7 +101,7 @@ def within(real: str, folders: Collection[str]) -> bool:
 
 def bad_name(name: str) -> bool:
     """Return whether a name could be taken for something else on a page, in a tag or as a path."""
-    return name.startswith("..") or any(each in _FORBIDDEN or "\ud800" <= each <= "\udfff" for each in name)
+    return _FORBIDDEN.search(name) is not None
 
 
 def shown(name: str) -> str:
@@ -115,8 +117,9 @@ def _look_into(result: Scan, kind: Kind, path: str, folder: str, allowed: Collec
             here = sorted(entries, key=lambda entry: entry.name)
     except OSError:  # not ours to read, or gone by now
         return
-    pictured = {_pictured(entry.name) for entry in here}
-    modelled = {stem_of(entry.name) for entry in here if not _pictured(entry.name)}
+    pictures = {entry.name: match[1] for entry in here if (match := _PICTURE.fullmatch(entry.name))}
+    pictured = set(pictures.values())
+    modelled = {stem_of(entry.name) for entry in here if entry.name not in pictures}
     for entry in here:
         name = entry.name
         if name.startswith(".") and not name.startswith(".."):
@@ -124,7 +127,7 @@ def _look_into(result: Scan, kind: Kind, path: str, folder: str, allowed: Collec
         linked = entry.is_symlink()
         target = os.path.realpath(entry.path) if linked else ""
         directory = os.path.isdir(target) if linked else entry.is_dir()
-        if not directory and (not kind.accepts(name.lower()) or _pictured(name) in modelled):
+        if not directory and (not kind.accepts(name.lower()) or pictures.get(name) in modelled):
             continue
         if linked and not within(target, allowed):
             values = {"file": shown(name), "target": shown(target)}
@@ -172,12 +175,6 @@ def _folder_model(path: str, folder: str, name: str, preview: bool, allowed: Col
 
 def _folder_mark(stamp: Stamp) -> str:
     return hashlib.sha256(repr(stamp).encode(errors="surrogateescape")).hexdigest()[:32]
-
-
-def _pictured(name: str) -> str:
-    """Return the stem of the model that a picture belongs to, empty when `name` is no picture's."""
-    stem, ending = os.path.splitext(name)
-    return stem.removesuffix(".preview") if ending.lower() in PREVIEWS else ""
 
 
 def _changed(folder: str) -> int:

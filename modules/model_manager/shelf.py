@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict
@@ -89,8 +90,8 @@ class Shelf:
                     facts.network_hash,
                     facts.alias,
                     facts.problem,
-                    dict(facts.values),
-                    None if facts.defaults is None else asdict(facts.defaults),
+                    json.dumps(dict(facts.values)) if facts.values else "",
+                    "" if facts.defaults is None else json.dumps(asdict(facts.defaults)),
                 )
             )
         self._keep(kept)
@@ -188,11 +189,11 @@ class Shelf:
         known = self._known.get(found.path)
         if known is None or known.mark != found.mark:
             known = StoredModel(self.kind.name, found.path, found.mark)
-        problem, values = known.problem, known.problem_values
+        problem, values = known.problem, json.loads(known.problem_values) if known.problem_values else {}
         if found.path in self._twice:
             problem, values = "same_name", {"file": found.file, "other": shown(self._twice[found.path])}
         if found.problem:
-            problem, values = found.problem, found.values
+            problem, values = found.problem, dict(found.values)
         return ModelFile(
             name=self._names[found.path],
             path=Path(found.path),
@@ -237,6 +238,6 @@ class Shelf:
 
 def _defaults(known: StoredModel) -> Defaults | None:
     try:
-        return None if known.defaults is None else Defaults(**known.defaults)
+        return Defaults(**json.loads(known.defaults)) if known.defaults else None
     except TypeError:  # kept by another version of Easel
         return None
