@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ def stripped(name: str, file: str = "model.safetensors") -> Header:
     return header_of({f"unet.{key}": tuple(value.shape) for key, value in weights.items()}, file)
 
 
-def header_of(shapes: dict[str, tuple[int, ...]], file: str = "model.safetensors", **about: Any) -> Header:
+def header_of(shapes: Mapping[str, tuple[int, ...]], file: str = "model.safetensors", **about: Any) -> Header:
     """Return a header of tensors of these shapes."""
     path = Path(file)
     return Header(path, {key: Entry(path, "F16", shape, 0, 0) for key, shape in shapes.items()}, **about)

@@ -19,7 +19,8 @@ class Block(nn.Module):
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         normed = self.ln_1(x)
         x = x + self.attn(normed, normed, normed, need_weights=False, attn_mask=mask)[0]
-        return x + self.mlp(self.ln_2(x))
+        said: Tensor = x + self.mlp(self.ln_2(x))
+        return said
 
 
 class OpenClip(nn.Module):

@@ -73,7 +73,7 @@ class Says(nn.Module):
 def test_a_network_whose_file_does_not_tell_is_asked() -> None:
     for velocity in (False, True):
         network = Says(velocity)
-        assert says_velocity(network, CPU, torch.float32) == velocity  # type: ignore[arg-type]
+        assert says_velocity(network, CPU, torch.float32) == velocity
 
 
 def test_the_answer_decides_prediction_and_size(single: Path, monkeypatch: pytest.MonkeyPatch) -> None:
