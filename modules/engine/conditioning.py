@@ -8,7 +8,10 @@ from typing import TypeVar
 
 import torch
 
-from modules.families.family import Conditioning, Model
+from modules.families.family import NOTHING_LEARNED, Conditioning, Model
+from modules.model_manager.learned import Vocabulary
+from modules.model_manager.loras import Wanted
+from modules.model_manager.vectors import LearnedVectors
 from modules.prompts.chunks import Chunk, chunks
 from modules.prompts.syntax import Weighted, attention
 
@@ -20,15 +23,23 @@ V = TypeVar("V")
 
 
 class Encoder:
-    """Encodes texts with one model and remembers the last answers.
+    """Encodes texts with one model and the learned words of `vocabulary`, and remembers the last answers.
 
-    It belongs to a model as it is: whoever changes the model's weights makes a new one.
+    It belongs to a model as it is: whoever changes the model's weights makes a new one. `loras` are those that are
+    applied while it is used.
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, vocabulary: Vocabulary | None = None, loras: tuple[Wanted, ...] = ()) -> None:
         self.model = model
+        self.vocabulary = vocabulary
+        self._loras = loras
+        self._learned = LearnedVectors(vocabulary) if vocabulary else NOTHING_LEARNED
         self._chunks: OrderedDict[str, list[Chunk]] = OrderedDict()
         self._answers: OrderedDict[tuple[str, int, int, bool], Conditioning] = OrderedDict()
+
+    def suits(self, model: Model, vocabulary: Vocabulary, loras: tuple[Wanted, ...]) -> bool:
+        """Return whether what it remembers is what `model` would say now."""
+        return self.model is model and self.vocabulary is vocabulary and self._loras == loras
 
     def __call__(self, texts: tuple[str, ...], clip_skip: int = 1) -> Conditioning:
         """Return one row for each text: the first is the prompt, those after it are negative prompts.
@@ -44,13 +55,14 @@ class Encoder:
             cut = self._cut(text)
             empty = chunks([Weighted("")], self.model.tokenizer)
             filled = [*cut, *empty * (length - len(cut))]
-            _keep(self._answers, key, self.model.encode([filled], clip_skip, negative))
+            _keep(self._answers, key, self.model.encode([filled], clip_skip, negative, self._learned))
         self._answers.move_to_end(key)
         return self._answers[key]
 
     def _cut(self, text: str) -> list[Chunk]:
         if text not in self._chunks:
-            _keep(self._chunks, text, chunks(attention(text), self.model.tokenizer))
+            words = self.vocabulary.words if self.vocabulary else None
+            _keep(self._chunks, text, chunks(attention(text), self.model.tokenizer, learned=words))
         return self._chunks[text]
 
 

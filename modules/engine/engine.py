@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from modules.engine import device as devices
-from modules.engine.conditioning import Encode, Encoder
+from modules.engine.conditioning import Encoder
 from modules.engine.denoise import denoise
 from modules.engine.doors import patched, tell_finished
 from modules.engine.files import make_file
@@ -21,11 +21,14 @@ from modules.engine.guidance import plan_calls
 from modules.engine.job import Job, Rings
 from modules.engine.latents import start
 from modules.engine.memory import roomy
-from modules.engine.report import Report, Skipped
+from modules.engine.networks import Asked, Networks, Run, runs
+from modules.engine.report import Report, Skipped, Unrepeated
+from modules.engine.words import LearnedWordsOf
 from modules.errors import BadRequest, OutOfMemory
 from modules.events import Loading, Note
 from modules.families.family import Family, Model
 from modules.model_manager.catalog import Catalog, ModelFile
+from modules.model_manager.learned import Vocabulary
 from modules.model_manager.residency import ModelManager
 from modules.offers import AUTOMATIC, Offers, gather
 from modules.plugins import Plugins, onion
@@ -37,6 +40,7 @@ from modules.settings import Settings
 from modules.tasks import FileTask
 
 T = TypeVar("T")
+Hashes = dict[str, dict[str, str]]  # kind of network -> name -> short hash
 PACKAGES = ("torch", "diffusers", "transformers")
 
 
@@ -55,6 +59,8 @@ class Engine:
         self.samplers = plugins.offered("samplers", Sampler)
         self.schedules = {each.label: each for each in plugins.offered("schedules", Schedule).values()}
         self.versions = {name: version(name) for name in PACKAGES}
+        self.networks = Networks(catalog)
+        self.words = LearnedWordsOf(catalog)
         self._encoder: Encoder | None = None
 
     def offers(self) -> Offers:
@@ -78,23 +84,24 @@ class Engine:
         request = self.offers().settle(request)
         shots = onion(Request.shots, self.plugins.rings("around_plan", request))(request)
         file = self.catalog.hashed(self.catalog.find(request.model))
+        report = Unrepeated(report)
         for first in range(0, len(shots), request.batch_size):
             batch = [shot for shot in shots[first : first + request.batch_size] if shot.index not in done]
-            if not batch:
-                continue
-            try:
-                task, rings, images, dtype = self._make(request, batch, len(shots), file, report)
-            except Skipped:
-                report.tell(Note(key="skipped", values={"first": batch[0].index + 1, "last": batch[-1].index + 1}))
-                continue
-            write = onion(save, rings.save)
-            pictures = []
-            for shot, image in zip(batch, images, strict=True):
-                picture = Picture(image, self._recipe(task, shot, file, dtype, job))
-                saved = write(picture)
-                pictures.append(picture)
-                yield picture, saved
-            tell_finished(self.plugins, task, pictures)
+            for run in runs(batch, report):
+                try:
+                    task, rings, images, dtype, networks = self._make(request, run, len(shots), file, report)
+                except Skipped:
+                    values = {"first": run.shots[0].index + 1, "last": run.shots[-1].index + 1}
+                    report.tell(Note(key="skipped", values=values))
+                    continue
+                write = onion(save, rings.save)
+                pictures = []
+                for shot, image, used in zip(run.shots, images, networks, strict=True):
+                    picture = Picture(image, self._recipe(task, shot, file, dtype, job, used))
+                    saved = write(picture)
+                    pictures.append(picture)
+                    yield picture, saved
+                tell_finished(self.plugins, task, pictures)
 
     def make_file(self, task: FileTask, report: Report) -> Path:
         """Make the checkpoint file of a settled `task` and return where it is; see `modules.engine.files`."""
@@ -102,28 +109,38 @@ class Engine:
 
     @torch.inference_mode()
     def _make(
-        self, request: Request, batch: list[Shot], images: int, file: ModelFile, report: Report
-    ) -> tuple[Job, Rings, list[Image.Image], str]:
-        """Make one batch: borrow, encode, start, denoise, decode."""
+        self, request: Request, run: Run, images: int, file: ModelFile, report: Report
+    ) -> tuple[Job, Rings, list[Image.Image], str, list[Hashes]]:
+        """Make the pictures of a run: borrow, encode, start, denoise, decode."""
         if not self.models.holds(file):
             report.tell(Loading(model=file.name))
             self._encoder = None
         try:
-            with self.models.borrow(file) as model:
-                task = self._job(request, batch, images, model)
+            asked = self.networks.asked(run.tags, report)
+            with self.models.borrow(file) as model, self.networks.applied(model, asked, report) as bundled:
+                task = self._job(request, run.shots, images, model)
                 rings = Rings.of(self.plugins, task)
                 with patched(self.plugins, task, model) as patches:
-                    encode = onion(self._encode(model, task, fresh=patches > 0), rings.encode)
-                    calls = plan_calls(batch, encode, request.cfg_scale, together=self.device.type != "cpu")
+                    words = self.words.vocabulary(model, bundled)
+                    self.words.tell(words, run.plain, request.cfg_scale, report)
+                    encoder = self._encoder_of(model, words, asked, fresh=patches > 0)
+                    encode = roomy(partial(encoder, clip_skip=request.clip_skip), self.device, task)
+                    encode = onion(encode, rings.encode)
+                    calls = plan_calls(run.plain, encode, request.cfg_scale, together=self.device.type != "cpu")
                     sigmas = self._sigmas(task, model)
                     latents, noise = start(task, model, sigmas)
                     clean = denoise(
                         task, rings, model, calls, latents, sigmas, noise, report, self.settings.preview_every
                     )
                     pictures = onion(roomy(partial(decode, model), self.device, task), rings.decode)(clean)
-                return task, rings, pictures, devices.name_of(model.dtype)
+                networks = [
+                    {**asked.hashes, "embedding": self.words.hashes(words, shot, request.cfg_scale)}
+                    for shot in run.plain
+                ]
+                return task, rings, pictures, devices.name_of(model.dtype), networks
         except OutOfMemory:
             self._encoder = None
+            self.networks.forget()
             self.models.release()
             raise
 
@@ -140,14 +157,13 @@ class Engine:
             height=request.height or model.native_size,
         )
 
-    def _encode(self, model: Model, task: Job, fresh: bool) -> Encode:
-        """Return the encoder of `model`: the one that remembers, unless the model is patched for this batch."""
-        encoder = self._encoder
+    def _encoder_of(self, model: Model, words: Vocabulary, asked: Asked, fresh: bool) -> Encoder:
+        """Return the encoder of `model` as it is: the one that remembers, unless it is patched for this batch."""
         if fresh:
-            encoder = Encoder(model)
-        elif encoder is None or encoder.model is not model:
-            encoder = self._encoder = Encoder(model)
-        return roomy(partial(encoder, clip_skip=task.request.clip_skip), self.device, task)
+            return Encoder(model, words)
+        if self._encoder is None or not self._encoder.suits(model, words, asked.loras):
+            self._encoder = Encoder(model, words, asked.loras)
+        return self._encoder
 
     def _sigmas(self, task: Job, model: Model) -> list[float]:
         try:
@@ -157,7 +173,7 @@ class Engine:
                 "schedule_steps", schedule=task.schedule.label, sampler=task.sampler.name, steps=task.request.steps
             ) from error
 
-    def _recipe(self, task: Job, shot: Shot, file: ModelFile, dtype: str, job: str) -> Recipe:
+    def _recipe(self, task: Job, shot: Shot, file: ModelFile, dtype: str, job: str, networks: Hashes) -> Recipe:
         request = task.request
         return Recipe(
             prompt=shot.prompt,
@@ -165,6 +181,7 @@ class Engine:
             model=file.name,
             model_hash=file.hash,
             family=file.family,
+            networks={kind: used for kind, used in networks.items() if used},
             sampler=task.sampler.name,
             schedule=task.schedule.label,
             steps=request.steps,

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
 from modules.errors import Cancelled
-from modules.events import Event
+from modules.events import Event, Note
 
 Wanted = Literal["go", "skip", "stop"]
 
@@ -26,6 +26,26 @@ class Report(Protocol):
 
 class Skipped(Cancelled):
     """A person skipped this batch; only the engine sees it."""
+
+
+class Unrepeated:
+    """A report that hears the same note once: a job has many batches, and what is amiss with one is with all."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self._told: list[Note] = []
+
+    def tell(self, event: Event) -> None:
+        """Pass an event on, unless it is a note that was told before."""
+        if isinstance(event, Note):
+            if event in self._told:
+                return
+            self._told.append(event)
+        self._report.tell(event)
+
+    def wanted(self) -> Wanted:
+        """Ask the report itself."""
+        return self._report.wanted()
 
 
 def heeding(call: Callable[..., Any], report: Report) -> Callable[..., Any]:

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from modules.engine.conditioning import CACHED, Encoder, joined
-from modules.families.family import Conditioning
+from modules.families.family import NOTHING_LEARNED, Conditioning, Learned
 from modules.prompts.chunks import Chunk
 from modules.prompts.vocabulary import ClipTokenizer
 
@@ -19,7 +19,13 @@ class Model:
         self.asked = 0
         self.told: list[tuple[int, bool]] = []
 
-    def encode(self, prompts: Sequence[Sequence[Chunk]], clip_skip: int = 1, negative: bool = False) -> Conditioning:
+    def encode(
+        self,
+        prompts: Sequence[Sequence[Chunk]],
+        clip_skip: int = 1,
+        negative: bool = False,
+        learned: Learned = NOTHING_LEARNED,
+    ) -> Conditioning:
         self.asked += 1
         self.told.append((clip_skip, negative))
         rows = [[token for chunk in prompt for token in chunk.ids] for prompt in prompts]

@@ -1,0 +1,146 @@
+"""The networks that tags in a prompt ask for: LoRAs, with the learned words in them, and hypernetworks.
+
+Tags are no words: they are taken out of a prompt before it is encoded, and stay in the recipe's. Pictures of one batch
+whose tags differ cannot be computed together, so a batch is cut into runs of equal tags.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import groupby
+from types import MappingProxyType
+
+from modules.engine.report import Report
+from modules.errors import UnknownModel
+from modules.events import Note
+from modules.families.family import Model
+from modules.model_manager import hypernetworks
+from modules.model_manager.catalog import Catalog, ModelFile
+from modules.model_manager.hypernetworks import Hypernetwork, load_hypernetwork
+from modules.model_manager.learned import Bundled
+from modules.model_manager.lora_file import Stamp, stamp_of_file
+from modules.model_manager.loras import Loras, Wanted
+from modules.prompts.tags import Tag, take_out
+from modules.request import Shot
+
+DIGITS = 12  # of SHA-256, where a file has no hash of its tensors alone
+KINDS = MappingProxyType({"lora": "lora", "hypernet": "hypernetwork"})  # tag -> the catalog's kind
+
+@dataclass(frozen=True)
+class Run:
+    """Pictures of a batch whose tags are the same: `shots` as they were asked for, `plain` without tags."""
+
+    tags: tuple[Tag, ...]
+    shots: list[Shot]
+    plain: list[Shot]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the tags of a run ask for, looked up. `hashes` are by kind and name, as a recipe keeps them."""
+
+    loras: tuple[Wanted, ...] = ()
+    hypernetworks: tuple[tuple[ModelFile, float], ...] = ()
+    hashes: Mapping[str, dict[str, str]] = field(default_factory=dict, hash=False)
+
+
+def runs(batch: Sequence[Shot], report: Report) -> list[Run]:
+    """Cut `batch` into runs of neighbours with equal tags. A tag in a negative prompt is taken out and told of."""
+    read = [(shot, *_plain(shot, report)) for shot in batch]
+    found: list[Run] = []
+    for tags, group in groupby(read, key=lambda each: each[2]):
+        shots = list(group)
+        found.append(Run(tags, [shot for shot, _, _ in shots], [plain for _, plain, _ in shots]))
+    return found
+
+
+def _plain(shot: Shot, report: Report) -> tuple[Shot, tuple[Tag, ...]]:
+    prompt, tags = take_out(shot.prompt)
+    negative, idle = take_out(shot.negative_prompt)
+    for tag in idle[:1]:
+        report.tell(Note(key="tag_negative", values={"kind": tag.kind, "name": tag.name}))
+    return shot.model_copy(update={"prompt": prompt, "negative_prompt": negative}), tags
+
+
+class Networks:
+    """Looks networks up and applies them; owned by the engine."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._loras = Loras()
+        self._hypernetworks: dict[Stamp, Hypernetwork] = {}  # those of the last run
+
+    def asked(self, tags: Sequence[Tag], report: Report) -> Asked:
+        """Look up what `tags` name. What is not there, or makes no sense, is told of and left out.
+
+        Raises what is wrong with a file that cannot be used.
+        """
+        loras: list[Wanted] = []
+        others: list[tuple[ModelFile, float]] = []
+        hashes: dict[str, dict[str, str]] = {}
+        for tag in tags:
+            kind = KINDS.get(tag.kind)
+            if kind is None:
+                report.tell(Note(key="tag_unknown", values={"kind": tag.kind, "name": tag.name}))
+                continue
+            try:
+                file = self._catalog.hashed(self._catalog.find(tag.name, kind))
+                if kind == "lora":
+                    loras.append(_lora(tag, file))
+                else:
+                    others.append((file, tag.number(0, "multiplier", 1.0)))
+            except UnknownModel:
+                report.tell(Note(key=f"{kind}_missing", values={"name": tag.name}))
+            except ValueError:
+                values = {"kind": tag.kind, "name": tag.name, "value": _arguments(tag)}
+                report.tell(Note(key="tag_number", values=values))
+            else:
+                hashes.setdefault(kind, {})[tag.name] = short_hash(file)
+        return Asked(tuple(loras), tuple(others), hashes)
+
+    @contextmanager
+    def applied(self, model: Model, asked: Asked, report: Report) -> Iterator[Bundled]:
+        """Apply what was asked for until the `with` is left, and yield the learned words that came with it.
+
+        Raises `WrongFamily`, `BrokenFile` and `UnsafeFile`.
+        """
+        files, strengths = [file for file, _ in asked.hypernetworks], [each for _, each in asked.hypernetworks]
+        wanted = list(zip(self._load(files), strengths, strict=True))
+        with self._loras.applied(model, asked.loras) as applied, hypernetworks.applied(model, wanted):
+            for each in applied.misfits:
+                values = {"name": each.name, "count": each.count, "total": each.total}
+                report.tell(Note(key="lora_misfit", values=values))
+            yield applied.bundled
+
+    def forget(self) -> None:
+        """Let go of what is kept aside for the next time: there is no room for it."""
+        self._loras.forget()
+        self._hypernetworks.clear()
+
+    def _load(self, files: Sequence[ModelFile]) -> list[Hypernetwork]:
+        """Read hypernetworks; those of the last time are in memory already."""
+        stamps = [stamp_of_file(file.path) for file in files]
+        kept = self._hypernetworks
+        self._hypernetworks = {
+            stamp: kept.get(stamp) or load_hypernetwork(file.path) for stamp, file in zip(stamps, files, strict=True)
+        }
+        return [self._hypernetworks[stamp] for stamp in stamps]
+
+
+def short_hash(file: ModelFile) -> str:
+    """Return a network's hash as A1111 writes it: 12 digits, of the tensors alone where the file is a LoRA."""
+    return file.network_hash or file.sha256[:DIGITS] or file.hash
+
+
+def _lora(tag: Tag, file: ModelFile) -> Wanted:
+    """Return what `<lora:name:te:unet:dyn>` asks for: the U-Net is changed as strongly as the words unless it says."""
+    te = tag.number(0, "te", 1.0)
+    unet = tag.number(1, "unet", te)
+    dyn = tag.number(2, "dyn", -1)
+    return Wanted(file, te, unet, None if dyn < 0 else int(dyn))
+
+
+def _arguments(tag: Tag) -> str:
+    return ":".join((*tag.positional, *(f"{name}={value}" for name, value in tag.named.items())))
