@@ -41,6 +41,7 @@ def diffusers_bin(path: Path, rows: Tensor) -> Path:
 def diffusers_safetensors(path: Path, rows: Tensor) -> Path:
     """As A1111's users convert them."""
     path = path.with_suffix(".safetensors")
+    path.parent.mkdir(parents=True, exist_ok=True)
     save_file({"emb_params": rows}, path)
     return path
 
@@ -51,6 +52,7 @@ def picture(path: Path, rows: Tensor) -> Path:
     about = PngImagePlugin.PngInfo()
     about.add_text("sd-ti-embedding", base64.b64encode(json.dumps(word).encode()).decode())
     path = path.with_suffix(".png")
+    path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (8, 8)).save(path, pnginfo=about)
     return path
 
@@ -58,6 +60,7 @@ def picture(path: Path, rows: Tensor) -> Path:
 def pair(path: Path, first: Tensor, second: Tensor) -> Path:
     """As trainers for SDXL write it."""
     path = path.with_suffix(".safetensors")
+    path.parent.mkdir(parents=True, exist_ok=True)
     save_file({"clip_l": first, "clip_g": second}, path)
     return path
 

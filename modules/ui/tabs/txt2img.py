@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -11,14 +10,14 @@ from gradio.components import Component
 
 from modules.errors import EaselError
 from modules.hooks import hookimpl
-from modules.prompts.chunks import count
-from modules.prompts.vocabulary import ClipTokenizer
+from modules.model_manager.counter import TokenCounter
+from modules.model_manager.model_file import ModelFile
 from modules.request import make_request
 from modules.ui import pieces, top
 from modules.ui.acts import perform
 from modules.ui.device import device_of
 from modules.ui.fields import as_request
-from modules.ui.follow import taken_over
+from modules.ui.follow import FOLLOWING, taken_over
 from modules.ui.page_words import explain
 from modules.ui.studio import Studio
 from modules.ui.tab import Page, Tab
@@ -53,11 +52,7 @@ class Txt2img:
         self.studio = Studio(page, NAME)
         self.form = self.studio.form
         self.watch = self.studio.watch
-
-    @cached_property
-    def tokenizer(self) -> ClipTokenizer:
-        """The vocabulary of the token counter, read when it is first needed."""
-        return ClipTokenizer()
+        self.counter = TokenCounter(page.server.catalog)
 
     def connect(self) -> None:
         """Connect the components to their handlers."""
@@ -86,7 +81,7 @@ class Txt2img:
         studio.swap.click(None, sides, sides, js="(width, height) => [height, width]", **QUIET).then(**keep)
         studio.dice.click(None, None, parts["seed"], js="() => '-1'", **QUIET).then(**keep)
         studio.reuse.click(self.reuse_seed, [self.watch.seen], parts["seed"], **QUIET).then(**keep)
-        led = [*sides, parts["steps"], parts["cfg_scale"]]
+        led = [parts[name] for name in FOLLOWING]
         parts["model"].input(self.follow, [parts["model"], *led], led, **QUIET).then(**keep)
         studio.networks.cards.choose(self.choose, led, [parts["model"], *led], **QUIET).then(**keep)
         studio.networks.connect(self.page.model, self.watch.seen, studio.changed)
@@ -95,7 +90,9 @@ class Txt2img:
         saved = gr.on(typed, self.save_later, None, None, **later)
         saved.success(None, None, None, js="() => window.easel.saved()", **QUIET)
         for name, counter in studio.counters.items():
-            parts[name].change(self.count, parts[name], counter, trigger_mode="always_last", **QUIET)
+            changes = [parts[name].change, parts["model"].change]  # a learned word counts for the models it is for
+            counted = [parts[name], parts["model"]]
+            gr.on(changes, self.count, counted, counter, trigger_mode="always_last", **QUIET)
 
     def load(self, request: gr.Request) -> dict[Component, Any]:
         """Give a fresh page the last values of the form and everything there is to watch."""
@@ -164,12 +161,23 @@ class Txt2img:
             file = self.server.catalog.find(model)
         except EaselError:
             return gr.skip()
-        return taken_over(file, self.server.catalog.checkpoints(), *values)
+        return self._taken_over(file, *values)
 
-    def choose(self, *values: Any, event: gr.EventData) -> Any:
+    def _taken_over(self, file: ModelFile, *values: Any) -> list[Any]:
+        form = dict(zip(FOLLOWING, values, strict=True))
+        after = taken_over(file, self.server.catalog.checkpoints(), form)
+        return [after[name] for name in FOLLOWING]
+
+    def choose(
+        self, width: Any, height: Any, steps: Any, cfg: Any, sampler: Any, schedule: Any, event: gr.EventData
+    ) -> Any:
         """Choose the checkpoint whose card was clicked."""
-        name = str(dict(event._data or {}).get("name", ""))
-        return name, *self.follow(name, *values)
+        try:
+            file = self.server.catalog.find(str(dict(event._data or {}).get("name", "")))
+        except EaselError as error:
+            gr.Warning(pieces.plain(str(error)))
+            return gr.skip()
+        return file.name, *self._taken_over(file, width, height, steps, cfg, sampler, schedule)
 
     def refresh(self, choice: str, seen: str, request: gr.Request) -> Any:
         """Look for new model files now."""
@@ -187,14 +195,14 @@ class Txt2img:
         await asyncio.to_thread(self.save, **values)
         await asyncio.sleep(SETTLE)
 
-    async def count(self, prompt: str, request: gr.Request) -> str:
-        """Return the token counter of a prompt."""
-        shown = await asyncio.to_thread(self._count, prompt or "", request)
+    async def count(self, prompt: str, model: str, request: gr.Request) -> str:
+        """Return the token counter of a prompt for the checkpoint that is chosen."""
+        shown = await asyncio.to_thread(self._count, prompt or "", model or "", request)
         await asyncio.sleep(SETTLE)
         return shown
 
-    def _count(self, prompt: str, request: gr.Request) -> str:
-        tokens, limit = count(prompt, self.tokenizer)
+    def _count(self, prompt: str, model: str, request: gr.Request) -> str:
+        tokens, limit = self.counter.count(prompt, model)
         return pieces.counter(tokens, limit, self.words.heard(request))
 
     def _shown(self, choice: Choice, seen: str, request: gr.Request) -> Any:

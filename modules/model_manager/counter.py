@@ -1,0 +1,52 @@
+"""How many tokens a prompt takes with a checkpoint, learned words and all. No torch here: the page shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+
+from modules.errors import ModelError
+from modules.model_manager.catalog import Catalog
+from modules.model_manager.header import read_header
+from modules.model_manager.learned import Vocabularies, text_widths
+from modules.prompts.chunks import count
+from modules.prompts.tags import take_out
+from modules.prompts.vocabulary import ClipTokenizer
+
+KEPT = 64  # checkpoints whose text encoders are remembered
+
+
+class TokenCounter:
+    """Counts tokens as the engine will. Several threads may ask it."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._vocabularies = Vocabularies(catalog)
+        self._widths: dict[tuple[Path, int, float], Mapping[str, int]] = {}
+
+    @cached_property
+    def _tokenizer(self) -> ClipTokenizer:
+        return ClipTokenizer()  # read when it is first needed
+
+    def count(self, prompt: str, checkpoint: str) -> tuple[int, int]:
+        """Return how many tokens `prompt` takes and how many fit in its chunks: (3, 75).
+
+        Tags are no words. Learned words count as the checkpoint of that name reads them, or as text where there is none
+        of that name.
+        """
+        words = self._vocabularies.of(self._tokenizer, self._text_encoders(checkpoint)).words
+        return count(take_out(prompt)[0], self._tokenizer, learned=words)
+
+    def _text_encoders(self, checkpoint: str) -> Mapping[str, int]:
+        """Return how wide the text encoders of a checkpoint are; none for one that cannot be read."""
+        try:
+            file = self._catalog.find(checkpoint)
+            key = (file.path, file.size, file.modified)
+            if key not in self._widths:
+                self._widths[key] = text_widths(read_header(file.path))
+                for old in list(self._widths)[:-KEPT]:
+                    self._widths.pop(old, None)
+            return self._widths[key]
+        except ModelError:
+            return {}
