@@ -25,6 +25,7 @@ State = dict[str, Tensor]
 WIDTH, WIDTH_2, POOLED = 16, 24, 40  # of the two text encoders, and of the second one's projection
 TIME = 256  # of each number about the picture that SDXL is told
 LATENT = 4
+CLIP_LAYERS, OPEN_LAYERS = 2, 3
 V_YAML = "model:\n  params:\n    parameterization: v\n    linear_start: 0.00085\n    linear_end: 0.012\n"
 
 
@@ -196,9 +197,9 @@ def renamed(weights: Mapping[str, Tensor], pairs: Iterable[Pair], prefix: str) -
 
 def _text(kind: str, name: str, widths: tuple[int, int]) -> nn.Module:
     width = widths[0] if name == "clip" else widths[1]
-    about = {**TEXT, "hidden_size": width, "num_attention_heads": 1}
+    about: dict[str, Any] = {**TEXT, "hidden_size": width, "num_attention_heads": 1}
     if name == "open":
-        about |= {"hidden_act": "gelu", "num_hidden_layers": 3, "projection_dim": POOLED}
+        about |= {"hidden_act": "gelu", "num_hidden_layers": OPEN_LAYERS, "projection_dim": POOLED}
     projected = name == "open" and KINDS[kind].numbers
     module = (CLIPTextModelWithProjection if projected else CLIPTextModel)(CLIPTextConfig(**about))
     for key, value in module.named_parameters():
@@ -215,9 +216,9 @@ def _text_state(name: str, module: nn.Module, stage: str) -> State:
     weights = {key: value for key, value in weights.items() if not key.endswith("position_ids")}
     if name == "clip":
         table = {f"{stage}.transformer.text_model.embeddings.position_ids": torch.arange(77)[None]}
-        return table | renamed(weights, clip_pairs(TEXT["num_hidden_layers"], "text_model."), f"{stage}.transformer.")
+        return table | renamed(weights, clip_pairs(CLIP_LAYERS, "text_model."), f"{stage}.transformer.")
     projected = "text_projection.weight" in weights
-    state = renamed(weights, open_clip_pairs(3, projected), f"{stage}.model.")
+    state = renamed(weights, open_clip_pairs(OPEN_LAYERS, projected), f"{stage}.model.")
     width = weights["text_model.final_layer_norm.weight"].shape[0]
     spare = {} if projected else {f"{stage}.model.text_projection": torch.zeros(width, POOLED)}
     return state | spare | {f"{stage}.model.logit_scale": torch.tensor(4.6)}

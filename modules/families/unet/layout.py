@@ -178,7 +178,7 @@ def _take(left: dict[str, Entry], found: dict[str, Entry], prefix: str, part: st
 
 def _take_rest(left: dict[str, Entry], found: dict[str, Entry], prefix: str, part: str) -> None:
     """Move the other keys of a network too, so that loading it says what has no place in it."""
-    for key in [key for key in left if key.startswith(prefix)] if prefix else []:
+    for key in [key for key in left if key.startswith(prefix)]:
         own = key.removeprefix(prefix)
         found[f"{part}.{_vae_key(own) if part == 'vae' else own}"] = left.pop(key)
 
