@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from modules.families.family import Defaults, Family, Header, LatentFormat
@@ -50,6 +51,11 @@ class Sd2(UnetFamily):
     def velocity_size(self) -> int:
         """Return 768."""
         return SIZE_OF_VELOCITY
+
+    def native_size(self, header: Header, velocity: bool = False) -> int:
+        """Return 512, or 768 for one that says velocity; before it is loaded its name may tell ("v2-1_768-ema")."""
+        named = not stated_kind(header) and str(SIZE_OF_VELOCITY) in re.findall(r"\d+", header.path.stem)
+        return super().native_size(header, velocity or named)
 
 
 @hookimpl

@@ -81,3 +81,8 @@ def test_sd2_of_velocity_is_768_pixels_wide() -> None:
     assert Sd2().native_size(header_of({}), velocity=True) == 768
     assert Sd2().native_size(header_of({}, configs={"scheduler": {"prediction_type": "v_prediction"}})) == 768
     assert Sd2().native_size(header_of({}, configs={"unet": {"sample_size": 32}})) == 256
+    assert Sd2().native_size(header_of({}, "v2-1_768-ema-pruned.safetensors")) == 768, (
+        "its name tells where nothing does"
+    )
+    stated = {"scheduler": {"prediction_type": "epsilon"}}
+    assert Sd2().native_size(header_of({}, "v2-1_768-ema-pruned.safetensors", configs=stated)) == 512
