@@ -31,6 +31,7 @@ LARGEST = 4 * 2**20  # bytes of a sidecar that are read
 LONGEST = 20_000  # characters that can be written down in one field
 TAGS = 24  # of the words it was trained on
 LARGEST_WEIGHT = 2.0
+_UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
 _FIELDS = MappingProxyType(  # of `Details` -> A1111's names in X.json
     {
         "description": "description",
@@ -84,9 +85,10 @@ def save_details(file: ModelFile, changes: Mapping[str, Any], allowed: Collectio
     cannot be written.
     """
     path = Path(f"{_stem(file)}.json")
-    if path.is_symlink() and not _readable(path, allowed):
-        raise SaveError("save_denied", folder=str(path.parent), reason=path.name)
     kept = _json(path, allowed)
+    foreign = not kept and _text(path, allowed) not in ("", "{}")
+    if foreign or (path.is_symlink() and not _readable(path, allowed)):
+        raise SaveError("not_ours_to_write", file=str(path))
     for name, value in changes.items():
         kept[_name(name)] = _checked(name, value)
     _write(path, json.dumps(kept, ensure_ascii=False, indent=4).encode())
@@ -194,7 +196,7 @@ def _checked(name: str, value: object) -> str | float:
         if isinstance(value, int | float) and math.isfinite(value) and abs(value) <= LARGEST_WEIGHT:
             return float(value)
         raise BadRequest("number", field=name, value=str(value)[:60], least=-LARGEST_WEIGHT, most=LARGEST_WEIGHT)
-    if isinstance(value, str) and len(value) <= LONGEST and value.isprintable() | ("\n" in value):
+    if isinstance(value, str) and len(value) <= LONGEST and not _UNWRITABLE.search(value):
         return value
     raise BadRequest("bad_value", field=name, value=str(value)[:60])
 

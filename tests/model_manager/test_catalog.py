@@ -13,7 +13,7 @@ import pytest
 from modules.errors import BrokenFile, UnknownModel
 from modules.library.database import Database
 from modules.model_manager.catalog import Catalog
-from modules.model_manager.examine import Examiner
+from modules.model_manager.examine import Examiner, Facts
 from modules.settings import ROOT, Settings
 from tests import fake_words
 from tests.fake_checkpoints import write_single
@@ -372,9 +372,14 @@ def test_a_hash_is_not_kept_for_a_file_that_changed_meanwhile(tmp_path: Path, mo
 def test_finding_one_file_does_not_open_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(4):
         write_lora(tmp_path / "models" / "Lora" / f"{number}.safetensors")
-    opened = []
+    opened: list[Path] = []
     examine = Examiner.examine
-    monkeypatch.setattr(Examiner, "examine", lambda self, path, kind: opened.append(path) or examine(self, path, kind))
+
+    def noted(self: Examiner, path: Path, kind: str) -> Facts:
+        opened.append(path)
+        return examine(self, path, kind)
+
+    monkeypatch.setattr(Examiner, "examine", noted)
     assert library(tmp_path).find("2", "lora").family == "sd1"
     assert [path.stem for path in opened] == ["2"]
 
