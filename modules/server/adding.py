@@ -37,6 +37,7 @@ def _arrived(catalog: Catalog, path: Path, kind: str, source: Source) -> str:
     file = next((each for each in catalog.files(kind) if each.path == path), None)
     if file is None:
         return path.name
+    file = catalog.hashed(file)  # so that the same is not fetched once more
     if source.trigger and not file.problem and not catalog.details(file).trigger_words:
         with contextlib.suppress(EaselError):  # the model is there all the same
             catalog.save_details(file, {"trigger_words": source.trigger})

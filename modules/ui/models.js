@@ -37,6 +37,7 @@ element.addEventListener('input', (event) => {
 watch('value', () => element.querySelector('form')?.reset());
 element.addEventListener('submit', (event) => {
   event.preventDefault();
+  clearTimeout(settling);
   const values = Object.fromEntries(new FormData(event.target));
   if (values.address.trim()) trigger('act', {...values, act: 'add'});
   else event.target.elements.address.focus();

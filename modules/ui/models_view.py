@@ -13,6 +13,7 @@ from modules.model_manager.model_file import ModelFile
 
 ROWS = 50  # of one page
 LONGEST = 200  # characters of a search
+_PLACE = MappingProxyType({kind: place for place, kind in enumerate(KINDS)})
 STATES = ("", "usable", "broken", "twice")
 SORTS = MappingProxyType(
     {
@@ -25,7 +26,6 @@ SORTS = MappingProxyType(
     }
 )
 DOWNWARDS = frozenset({"size", "modified"})  # begin with the largest and the newest
-_PLACE = MappingProxyType({kind: place for place, kind in enumerate(KINDS)})
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from modules.library.database import Database
 from modules.model_manager.catalog import Catalog
@@ -59,5 +60,5 @@ def test_without_leave_nothing_of_this_network_is_fetched(tmp_path: Path, site: 
 
 
 def test_keys_come_from_the_settings_and_are_not_shown(tmp_path: Path) -> None:
-    settings = Settings(data_dir=tmp_path, civitai_token="c-key", huggingface_token="h-key")
+    settings = Settings(data_dir=tmp_path, civitai_token=SecretStr("c-key"), huggingface_token=SecretStr("h-key"))
     assert "c-key" not in repr(settings) and "h-key" not in json.dumps(settings.model_dump(mode="json"))

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 import gradio as gr
-import psutil
+import psutil  # type: ignore[import-untyped]
 from gradio.components import Component
 
 from modules.errors import BadRequest, EaselError
