@@ -97,12 +97,12 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _entry(path: Path, key: str, about: Any, data: int, size: int) -> Entry:
     """Return one tensor's entry; its place must lie inside the file and be as large as its shape says."""
     try:
-        dtype, shape = str(about["dtype"]), tuple(int(side) for side in about["shape"])
-        first, last = (int(each) for each in about["data_offsets"])
+        dtype, shape, (first, last) = about["dtype"], tuple(about["shape"]), about["data_offsets"]
     except (KeyError, TypeError, ValueError) as error:
         raise BrokenFile("tensor_place", file=str(path), tensor=key[:80]) from error
-    bits = BITS.get(dtype)
-    inside = 0 <= first <= last <= size - data and all(side >= 0 for side in shape)
+    whole = isinstance(dtype, str) and all(type(each) is int and each >= 0 for each in (first, last, *shape))
+    bits = BITS.get(dtype) if whole else None
+    inside = whole and first <= last <= size - data
     if not inside or (bits is not None and math.prod(shape) * bits != (last - first) * 8):
         raise BrokenFile("tensor_place", file=str(path), tensor=key[:80])
     return Entry(path, dtype, shape, data + first, last - first)

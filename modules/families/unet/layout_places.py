@@ -26,6 +26,8 @@ class Place:
 
     def read(self, entry: Entry) -> Entry:
         """Return where diffusers' tensor lies, given where the original's lies."""
+        if self.third is None and not self.matrix and not self.turned:
+            return entry
         shape, start, size = entry.shape, entry.start, entry.size
         if self.third is not None and shape and shape[0] % len(THIRDS) == 0:
             size //= len(THIRDS)
