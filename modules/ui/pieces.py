@@ -1,6 +1,7 @@
 """Small things the panels share, as HTML: icon buttons, spans of time, what became of a job."""
 
 from modules.server.views import Job
+from modules.tasks import Convert, Merge
 from modules.ui.markup import Html, element, icon, joined
 from modules.words import Words
 
@@ -34,7 +35,9 @@ def outcome(job: Job, words: Words) -> list[str]:
 
 
 def short(job: Job, words: Words) -> str:
-    """Return the beginning of a job's prompt on one line."""
+    """Return the beginning of a job's prompt on one line, or what file it makes."""
+    if isinstance(job.task, Merge | Convert):
+        return words.say(f"ui.task_{job.task.kind}", name=job.task.name)
     return " ".join(job.request.prompt.split())[:120] or words.say("ui.no_prompt")
 
 

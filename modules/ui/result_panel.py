@@ -29,6 +29,22 @@ def progress(job: Job | None, words: Words) -> Html:
     return element("div", ended, *notes, cls="progress" if notes else "progress idle", data_title="")
 
 
+def made(job: Job | None, words: Words) -> Html:
+    """Return how far a job is that makes a file, with a button to stop it; when it is over, what became of it."""
+    if job is None:
+        return element("div", cls="making idle")
+    head = element("p", element("strong", short(job, words)), cls="name")
+    stop = None
+    if job.status in ("queued", "running"):
+        stop = button("cancel", "close", words.say("ui.cancel"), job=job.id)
+    ended = None
+    if job.status in ("done", "stopped"):
+        ended = element("p", words.say(f"ui.ended_{job.status}"), cls="ended", role="status")
+    return element(
+        "div", element("div", head, stop, cls="head"), ended, progress(job, words), cls=f"making {job.status}"
+    )
+
+
 def _moving(job: Job, notes: Sequence[Html], words: Words) -> Html:
     at = job.progress
     known = at.step > 0 and job.status == "running"

@@ -126,7 +126,7 @@ class serving:  # noqa: N801 - reads as a word in `with serving(...)`
 
     def __enter__(self) -> str:
         env = {**os.environ, "PYTHONUNBUFFERED": "1", "OMP_WAIT_POLICY": "PASSIVE"}
-        models = [] if "-m" in self.command else ["--models-dir", str(ROOT / "models")]
+        models = [] if {"-m", "--models-dir"} & {*self.command} else ["--models-dir", str(ROOT / "models")]
         self.process = subprocess.Popen(
             [sys.executable, *self.command, *models],
             stdout=subprocess.PIPE,
