@@ -45,8 +45,8 @@ class Sd2(UnetFamily):
         return (Reading("text_encoder", pad=0, skip=2, cut=1),)
 
     def asks_network(self, header: Header) -> bool:
-        """Return whether the checkpoint leaves open what its network says."""
-        return not stated_kind(header)
+        """Return whether the checkpoint leaves open what its network says; those that read a picture too say noise."""
+        return not stated_kind(header) and not Has(CONV_IN, (None, IMAGE_CHANNELS[1:], 3, 3)).holds(header)
 
     def velocity_size(self) -> int:
         """Return 768."""

@@ -71,7 +71,8 @@ def test_velocity_decides_only_where_nothing_is_stated() -> None:
     assert isinstance(prediction_of(header_of({}), ALIGNED_SDXL, velocity=True), V)
     stated = header_of({}, configs={"scheduler": {"prediction_type": "epsilon"}})
     assert isinstance(prediction_of(stated, ALIGNED_SDXL, velocity=True), Eps)
-    assert Sd2().asks_network(header_of({}))
+    assert Sd2().asks_network(header_of({"unet.conv_in.weight": (320, 4, 3, 3)}))
+    assert not Sd2().asks_network(header_of({"unet.conv_in.weight": (320, 9, 3, 3)})), "for inpainting: noise"
     assert not Sd2().asks_network(stated)
     assert not Sdxl().asks_network(header_of({}))
 

@@ -13,8 +13,8 @@ THRESHOLD = -1.0
 def says_velocity(unet: UNet2DConditionModel, device: torch.device, dtype: torch.dtype) -> bool:
     """Return whether the U-Net's output is a velocity rather than the noise: one call on 8×8 flat latents.
 
-    At the last timestep the input is all but noise. One that says the noise returns about its input; one that says the
-    velocity returns about minus the picture it sees, far below. (A1111's rule for SD 2 checkpoints.)
+    At the last timestep the input is all but noise. One that says the noise returns about its input, one that says the
+    velocity about minus the picture it sees in it, which is far below. (A1111's rule for SD 2 checkpoints.)
     """
     x = torch.full((1, unet.config.in_channels, 8, 8), LEVEL, device=device, dtype=dtype)
     words = torch.full((1, 2, unet.config.cross_attention_dim), LEVEL, device=device, dtype=dtype)
