@@ -5,14 +5,15 @@ const tab = 'txt2img';
 const box = (name) => document.querySelector(`#${tab}_${name} textarea`);
 const boxes = () => [box('prompt'), box('negative_prompt')].filter(Boolean);
 
-// The controls. The page's own state of them is sent whole, so that of two quick changes none is lost.
+// The controls. Their state is sent whole and through a hidden field, of which Gradio sends the last value it has: what
+// a custom event carries, it forgets when another one is still on its way.
 const told = (control) => control.type === 'checkbox' ? control.checked
   : control.tagName === 'BUTTON' ? control.getAttribute('aria-pressed') === 'true' : control.value;
 const look = (more = {}) => {
   const state = {};
   for (const control of element.querySelectorAll('[data-state]')) state[control.dataset.state] = told(control);
   const open = element.querySelector('[data-kind][aria-selected=true]');
-  trigger('look', {kind: open?.dataset.kind ?? '', ...state, ...more});
+  write(document.querySelector(`#${tab}_networks_wish :is(textarea, input)`), JSON.stringify({kind: open?.dataset.kind ?? '', ...state, ...more, at: Date.now()}));
 };
 let settling;
 element.addEventListener('input', (event) => {
@@ -79,7 +80,7 @@ element.addEventListener('click', (event) => {
     ['[data-kind][role=tab]', 'button[data-state]', '[data-take]', '[data-word]', '[data-act]'].map(at);
   if (event.target === dialog || at('[data-close]')) dialog.close();
   else if (kind) {
-    trigger('look', {kind: kind.getAttribute('aria-selected') === 'true' ? '' : kind.dataset.kind, words: '', folder: ''});
+    look({kind: kind.getAttribute('aria-selected') === 'true' ? '' : kind.dataset.kind, words: '', folder: ''});
   } else if (button) {
     button.setAttribute('aria-pressed', button.getAttribute('aria-pressed') !== 'true');
     look();

@@ -44,6 +44,7 @@ class Networks:
         self.name = name
         with gr.Column(elem_id=f"{name}_networks", elem_classes="networks", min_width=0):
             self.state = gr.Textbox(View().packed(), visible=False)
+            self.wish = gr.Textbox("", visible="hidden", elem_id=f"{name}_networks_wish")
             self.bar = _panel(f"{name}_networks_bar")
             self.cards = _panel(f"{name}_networks_cards")
             self.dialog = _panel(f"{name}_networks_dialog")
@@ -55,7 +56,7 @@ class Networks:
         models folder does.
         """
         outputs = self.outputs
-        self.bar.look(self.look, [self.state, model], outputs, trigger_mode="always_last", **QUIET)
+        self.wish.change(self.look, [self.wish, self.state, model], outputs, trigger_mode="always_last", **QUIET)
         self.bar.act(self.refresh, [self.state, model], outputs, **QUIET)
         for event in (model.change, changed.change):
             event(self.renew, [self.state, model], outputs, trigger_mode="always_last", **QUIET)
@@ -73,11 +74,10 @@ class Networks:
         kept = View.told(self.server.forms.load(OWNER, "networks"))
         return self._shown(kept, model, self.words.heard(request), "")
 
-    def look(self, state: str, model: str, event: gr.EventData, request: gr.Request) -> Updates:
+    def look(self, wish: str, state: str, model: str, request: gr.Request) -> Updates:
         """Show what the controls ask for, from the first page on."""
         before = View.unpacked(state)
-        values = dict(event._data or {})
-        view = View.told({**before.kept(), **values})
+        view = before.changed(wish)
         self.server.forms.save(OWNER, "networks", view.kept())
         return self._shown(view, model, self.words.heard(request), before.bar)
 

@@ -76,7 +76,9 @@ def _filters(view: View, folders: Sequence[str], family: str, words: Words) -> H
             title=direction,
             aria_label=direction,
         ),
-        element("label", fits, element("span", words.say("networks.every_family")), cls="check") if family else None,
+        element("label", fits, element("span", words.say("networks.every_family")), cls="check checkbox-container")
+        if family
+        else None,
         element("span", cls="space"),
         button("refresh", "retry", words.say("networks.refresh")),
         button("close", "close", words.say("ui.close")),

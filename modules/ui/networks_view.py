@@ -43,11 +43,11 @@ class View:
     @classmethod
     def unpacked(cls, text: str | None) -> Self:
         """Read a view from the text a page carries."""
-        try:
-            values = json.loads(text or "{}")
-        except ValueError:
-            values = {}
-        return cls.told(values if isinstance(values, dict) else {})
+        return cls.told(_read(text))
+
+    def changed(self, wish: str | None) -> Self:
+        """Return the first page of what the controls of a page ask for; what they do not say stays as it was kept."""
+        return self.told({**self.kept(), **_read(wish), "offset": 0})
 
     def packed(self) -> str:
         """Return the view as the text a page carries."""
@@ -61,3 +61,11 @@ class View:
     def downwards(self) -> bool:
         """Whether the list is sorted from the end: dates begin with the newest, names with the first letter."""
         return self.descending is not SORTS[self.sort]
+
+
+def _read(text: str | None) -> dict[str, Any]:
+    try:
+        values = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    return values if isinstance(values, dict) else {}
