@@ -129,10 +129,12 @@ def _ia3(roles: Roles, weight: Tensor) -> Tensor:
 
 def _oft(roles: Roles, weight: Tensor) -> Tensor:
     """Return R W - W for an orthogonal R: blocks along the diagonal, or (4-D) a product of butterflies."""
+    blocks = roles.get("oft_diag", roles.get("oft_blocks", weight))
+    if blocks.ndim not in (3, 4) or blocks.shape[-3] * blocks.shape[-1] != weight.shape[0]:
+        raise ValueError(f"{tuple(blocks.shape)} does not turn {weight.shape[0]} outputs")
     if "oft_diag" in roles:
-        rotation = roles["oft_diag"]
+        rotation = blocks
     else:
-        blocks = roles["oft_blocks"]
         rotation = _cayley(blocks, float(roles.get("alpha", torch.tensor(0.0))) * weight.shape[0])
     turned = _butterfly(rotation, weight) if rotation.ndim == 4 else _blocks(rotation, weight)
     if "rescale" in roles:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from modules.model_manager.lora_formats import bias_change, change, low_rank
 
-MISFIT = (RuntimeError, ValueError, KeyError, IndexError)  # what tensors of other shapes end in
+MISFIT = (RuntimeError, ValueError, TypeError, KeyError, IndexError)  # what tensors of other shapes end in
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,10 @@ def patch_bias(original: Tensor, changes: Sequence[Change], out: Tensor) -> list
     left_out: list[Change] = []
     work = original.to(torch.float32, copy=True)
     for each in changes:
-        added = bias_change(each.on(work.device))
+        try:
+            added = bias_change(each.on(work.device))
+        except MISFIT:
+            added = None
         if added is None or added.numel() != work.numel():
             left_out.append(each)
         else:
