@@ -75,6 +75,8 @@ def _folders_and_devices(words: Words) -> argparse.ArgumentParser:
     devices.add_argument("--use-cpu", nargs="?", const="all", choices=("all", "sd"), help=_say(words, "use_cpu"))
     devices.add_argument("--device-id", metavar="N[,N]", help=_say(words, "device_id"))
     devices.add_argument("--no-half", action="store_true", help=_say(words, "no_half"))
+    for name in ("medvram", "lowvram"):
+        devices.add_argument(f"--{name}", dest="offload", action="store_const", const=name, help=_say(words, name))
     devices.add_argument("--dtype", choices=("auto", "fp32", "fp16", "bf16"), help=_say(words, "dtype"))
     return parser
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -19,17 +21,20 @@ from modules.engine.files import make_file
 from modules.engine.finish import decode
 from modules.engine.guidance import plan_calls
 from modules.engine.job import Job, Rings
+from modules.engine.ladder import Ladder
 from modules.engine.latents import start
-from modules.engine.memory import roomy
+from modules.engine.memory import NoRoom, alone, limits_of, roomy
 from modules.engine.networks import Asked, Networks, Run, runs
 from modules.engine.report import Report, Skipped, Unrepeated
 from modules.engine.words import LearnedWordsOf
-from modules.errors import BadRequest, OutOfMemory
+from modules.errors import BadRequest, EaselError, OutOfMemory
 from modules.events import Loading, Note
 from modules.families.family import Family, Model
+from modules.model_manager.autoencoders import Autoencoders
 from modules.model_manager.catalog import Catalog, ModelFile
 from modules.model_manager.learned import Vocabulary
 from modules.model_manager.residency import ModelManager
+from modules.model_manager.resident import Resident
 from modules.offers import AUTOMATIC, Offers, gather
 from modules.plugins import Plugins, onion
 from modules.request import Request, Shot
@@ -55,13 +60,17 @@ class Engine:
         self.catalog = catalog
         # Protocols and frozen classes are asked for by type; mypy wants the protocol spelt out.
         families = plugins.offered("families", Family)  # type: ignore[type-abstract]
-        self.models = ModelManager(families, self.device, partial(devices.choose_dtype, settings, self.device))
+        self.models = ModelManager(
+            families, self.device, partial(devices.choose_dtype, settings, self.device), limits_of(settings)
+        )
         self.samplers = plugins.offered("samplers", Sampler)
         self.schedules = {each.label: each for each in plugins.offered("schedules", Schedule).values()}
         self.versions = {name: version(name) for name in PACKAGES}
         self.networks = Networks(catalog)
         self.words = LearnedWordsOf(catalog)
+        self.autoencoders = Autoencoders(catalog)
         self._encoder: Encoder | None = None
+        self._exact: set[tuple[ModelFile, ModelFile | None]] = set()  # whose decoding needs float32
 
     def offers(self) -> Offers:
         """Return what this process can do, by name."""
@@ -85,19 +94,35 @@ class Engine:
         shots = onion(Request.shots, self.plugins.rings("around_plan", request))(request)
         file = self.catalog.hashed(self.catalog.find(request.model))
         report = Unrepeated(report)
+        vae = self.autoencoders.chosen(file, request.vae)
+        ladder = Ladder(report, exact=(file, vae) in self._exact)
         for first in range(0, len(shots), request.batch_size):
             batch = [shot for shot in shots[first : first + request.batch_size] if shot.index not in done]
-            for run in runs(batch, report):
+            waiting = deque(runs(batch, report))
+            while waiting:
+                run, *rest = waiting.popleft().cut(ladder.batch)
+                waiting.extendleft(reversed(rest))
+                shortage = None
                 try:
-                    task, rings, images, dtype, networks = self._make(request, run, len(shots), file, report)
+                    task, rings, images, dtype, networks = self._make(
+                        request, run, len(shots), file, vae, ladder, report
+                    )
+                except NoRoom as error:
+                    shortage = alone(error)
                 except Skipped:
                     values = {"first": run.shots[0].index + 1, "last": run.shots[-1].index + 1}
                     report.tell(Note(key="skipped", values=values))
                     continue
+                if shortage is not None:  # only now: with the error, all that the batch held was still there
+                    self._climb(ladder, len(run.shots), file, shortage)
+                    waiting.appendleft(run)
+                    continue
+                if ladder.exact:
+                    self._exact.add((file, vae))
                 write = onion(save, rings.save)
                 pictures = []
                 for shot, image, used in zip(run.shots, images, networks, strict=True):
-                    picture = Picture(image, self._recipe(task, shot, file, dtype, job, used))
+                    picture = Picture(image, self._recipe(task, shot, file, vae, dtype, job, used, ladder))
                     saved = write(picture)
                     pictures.append(picture)
                     yield picture, saved
@@ -107,20 +132,59 @@ class Engine:
         """Make the checkpoint file of a settled `task` and return where it is; see `modules.engine.files`."""
         return make_file(task, self.catalog, report)
 
+    def resident(self) -> tuple[Resident, ...]:
+        """Return the models in memory, the one used last at the end."""
+        return self.models.resident()
+
+    def load(self, name: str) -> None:
+        """Load the checkpoint of that name; raises `ModelError` or `OutOfMemory` when that cannot be."""
+        file = self.catalog.hashed(self.catalog.find(name))
+        with self.models.borrow(file, self.autoencoders.chosen(file, AUTOMATIC)):
+            pass
+
+    def unload(self, name: str) -> None:
+        """Let go of the checkpoint of that name, or of all; nothing happens when it is not loaded."""
+        self._forget()
+        self.models.release(name)
+
+    def foresee(self, name: str) -> None:
+        """Read the files of the checkpoint of that name ahead, in the thread that asks. Never raises."""
+        with suppress(EaselError):
+            self.models.prefetch(self.catalog.find(name))
+
+    def _forget(self) -> None:
+        """Let go of what is kept beside the models."""
+        self._encoder = None
+        self.networks.forget()
+
+    def _climb(self, ladder: Ladder, pictures: int, file: ModelFile, shortage: NoRoom) -> None:
+        """Change something so that a batch may find room; raise `shortage` when there is nothing left to change."""
+        self._forget()
+        if not ladder.climb(pictures, partial(self.models.evict, file.name), partial(self.models.offload, file)):
+            self.models.release()
+            raise shortage
+
     @torch.inference_mode()
     def _make(
-        self, request: Request, run: Run, images: int, file: ModelFile, report: Report
+        self,
+        request: Request,
+        run: Run,
+        images: int,
+        file: ModelFile,
+        vae: ModelFile | None,
+        ladder: Ladder,
+        report: Report,
     ) -> tuple[Job, Rings, list[Image.Image], str, list[Hashes]]:
         """Make the pictures of a run: borrow, encode, start, denoise, decode."""
-        if not self.models.holds(file):
+        if not self.models.holds(file, vae):
             report.tell(Loading(model=file.name))
             self._encoder = None
         try:
             asked = self.networks.asked(run.tags, report)
-            with self.models.borrow(file) as model, self.networks.applied(model, asked, report) as bundled:
+            with self.models.borrow(file, vae) as model, self.networks.applied(model, asked, report) as bundled:
                 task = self._job(request, run.shots, images, model)
                 rings = Rings.of(self.plugins, task)
-                with patched(self.plugins, task, model) as patches:
+                with patched(self.plugins, task, model) as patches, self.models.working(model):
                     words = self.words.vocabulary(model, bundled)
                     self.words.tell(words, run.plain, request.cfg_scale, report)
                     encoder = self._encoder_of(model, words, asked, fresh=patches > 0)
@@ -132,16 +196,17 @@ class Engine:
                     clean = denoise(
                         task, rings, model, calls, latents, sigmas, noise, report, self.settings.preview_every
                     )
-                    pictures = onion(roomy(partial(decode, model), self.device, task), rings.decode)(clean)
+                    guard = partial(roomy, device=self.device, job=task)
+                    pictures = onion(partial(decode, model, ladder, guard), rings.decode)(clean)
                 networks = [
                     {**asked.hashes, "embedding": self.words.hashes(words, shot, request.cfg_scale)}
                     for shot in run.plain
                 ]
                 return task, rings, pictures, devices.name_of(model.dtype), networks
-        except OutOfMemory:
-            self._encoder = None
-            self.networks.forget()
-            self.models.release()
+        except OutOfMemory as error:
+            if not isinstance(error, NoRoom):
+                self._forget()
+                self.models.release()
             raise
 
     def _job(self, request: Request, batch: list[Shot], images: int, model: Model) -> Job:
@@ -173,7 +238,17 @@ class Engine:
                 "schedule_steps", schedule=task.schedule.label, sampler=task.sampler.name, steps=task.request.steps
             ) from error
 
-    def _recipe(self, task: Job, shot: Shot, file: ModelFile, dtype: str, job: str, networks: Hashes) -> Recipe:
+    def _recipe(
+        self,
+        task: Job,
+        shot: Shot,
+        file: ModelFile,
+        vae: ModelFile | None,
+        dtype: str,
+        job: str,
+        networks: Hashes,
+        ladder: Ladder,
+    ) -> Recipe:
         request = task.request
         return Recipe(
             prompt=shot.prompt,
@@ -181,6 +256,9 @@ class Engine:
             model=file.name,
             model_hash=file.hash,
             family=file.family,
+            vae="" if vae is None else vae.name,
+            vae_hash="" if vae is None else vae.hash,
+            clip_skip=request.clip_skip,
             networks={kind: used for kind, used in networks.items() if used},
             sampler=task.sampler.name,
             schedule=task.schedule.label,
@@ -193,6 +271,7 @@ class Engine:
             dtype=dtype,
             versions=self.versions,
             extras=request.extras,
+            notes=ladder.notes(),
             job=job,
             index=shot.index,
         )

@@ -2,25 +2,59 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
 import torch
 from PIL import Image
 from torch import Tensor
 
+from modules.engine.ladder import Ladder
+from modules.engine.memory import NoRoom
 from modules.errors import BrokenPicture
 from modules.families.family import Model
 
+Guard = Callable[[Callable[..., Any]], Callable[..., Any]]
+"""Makes a call raise `NoRoom` when there is no room."""
 
-def decode(model: Model, latents: Tensor) -> list[Image.Image]:
+
+def decode(model: Model, ladder: Ladder, guard: Guard, latents: Tensor) -> list[Image.Image]:
     """Return the pictures of `latents` (B, C, h, w), decoded one by one: the peak of memory is one picture's.
 
-    Raises `BrokenPicture` when not-a-number comes out: a black picture would say nothing.
+    Where there is no room a picture is decoded in pieces, and in float32 where half precision gives not-a-number.
+    Raises `NoRoom` when even that is too much, `BrokenPicture` when it is still no number: a black picture would say
+    nothing.
     """
-    return [_image(model, latent) for latent in torch.split(latents, 1)]
+    return [_image(model, ladder, guard, latent) for latent in torch.split(latents, 1)]
 
 
-def _image(model: Model, latent: Tensor) -> Image.Image:
-    pixels = model.decode(latent)[0]
-    if not bool(torch.isfinite(pixels).all()):
-        raise BrokenPicture("broken_decode", dtype=str(model.dtype).removeprefix("torch."))
+def _image(model: Model, ladder: Ladder, guard: Guard, latent: Tensor) -> Image.Image:
+    pixels = _pixels(model, ladder, guard, latent)
+    if not _are_numbers(pixels) and not ladder.exact and model.dtype != torch.float32:
+        ladder.in_full()
+        pixels = _pixels(model, ladder, guard, latent)
+    if not _are_numbers(pixels):
+        raise BrokenPicture("broken_decode", dtype="float32" if ladder.exact else _name(model.dtype))
     levels = (pixels * 127.5 + 127.5).round().clamp(0, 255).byte()
     return Image.fromarray(levels.permute(1, 2, 0).cpu().numpy())
+
+
+def _pixels(model: Model, ladder: Ladder, guard: Guard, latent: Tensor) -> Tensor:
+    while True:
+        pixels: Tensor | None = None
+        try:
+            pixels = guard(partial(model.decode, tile=ladder.tile, exact=ladder.exact))(latent)[0]
+        except NoRoom:
+            if not ladder.smaller_tiles():
+                raise
+        if pixels is not None:
+            return pixels
+
+
+def _are_numbers(pixels: Tensor) -> bool:
+    return bool(torch.isfinite(pixels).all())
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

@@ -5,34 +5,48 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import psutil  # type: ignore[import-untyped]
 import torch
 
 from modules.engine.job import Job
 from modules.errors import OutOfMemory
+from modules.model_manager.memory import GIB, is_shortage, memory
+from modules.model_manager.residency import Limits
+from modules.settings import Settings
 
-GIB = 2**30
+
+class NoRoom(OutOfMemory):
+    """There was no room for a batch; only the engine sees it. What it held is let go of with the failed call."""
 
 
 def roomy(call: Callable[..., Any], device: torch.device, job: Job) -> Callable[..., Any]:
-    """Wrap `call`: running out of memory in it becomes `OutOfMemory` with the picture's size and what was free."""
+    """Wrap `call`: running out of memory in it becomes `NoRoom` with the picture's size and what was free."""
 
     def guarded(*arguments: Any) -> Any:
         try:
             return call(*arguments)
-        except (torch.OutOfMemoryError, MemoryError) as error:
-            raise _explained(device, job) from error
-        except RuntimeError as error:
-            if "DefaultCPUAllocator" not in str(error):  # torch has no class of its own for this one
+        except (RuntimeError, MemoryError) as error:
+            if not is_shortage(error):
                 raise
             raise _explained(device, job) from error
 
     return guarded
 
 
-def _explained(device: torch.device, job: Job) -> OutOfMemory:
+def alone(error: NoRoom) -> NoRoom:
+    """Return the error without what led to it: that holds every tensor of the calls that failed."""
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)
+
+
+def limits_of(settings: Settings) -> Limits:
+    """Return how much may stay in memory, by the settings."""
+    reserve = int(settings.memory_reserve * GIB)
+    return Limits(count=settings.models_in_memory, reserve=reserve, offload=settings.offload)
+
+
+def _explained(device: torch.device, job: Job) -> NoRoom:
     free, total = memory(device)
-    return OutOfMemory(
+    return NoRoom(
         "out_of_memory",
         width=job.width,
         height=job.height,
@@ -41,12 +55,3 @@ def _explained(device: torch.device, job: Job) -> OutOfMemory:
         free=f"{free / GIB:.1f}",
         total=f"{total / GIB:.1f}",
     )
-
-
-def memory(device: torch.device) -> tuple[int, int]:
-    """Return (free, total) bytes of the device's memory."""
-    if device.type == "cuda":
-        free, total = torch.cuda.mem_get_info(device)
-        return int(free), int(total)
-    main = psutil.virtual_memory()
-    return int(main.available), int(main.total)

@@ -36,6 +36,13 @@ class Run:
     shots: list[Shot]
     plain: list[Shot]
 
+    def cut(self, most: int) -> list[Run]:
+        """Return the run in pieces of at most `most` pictures; 0: as it is."""
+        if not most or len(self.shots) <= most:
+            return [self]
+        starts = range(0, len(self.shots), most)
+        return [Run(self.tags, self.shots[at : at + most], self.plain[at : at + most]) for at in starts]
+
 
 @dataclass(frozen=True)
 class Asked:

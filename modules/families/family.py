@@ -167,8 +167,12 @@ class Model(Protocol):
         """Return the latents (B, C, h, w; float32) of `pixels` (B, 3, H, W; -1..1), the same ones each time."""
         ...
 
-    def decode(self, latents: Tensor) -> Tensor:
-        """Return the pictures of `latents` (B, C, h, w): (B, 3, H, W), float32, about -1..1."""
+    def decode(self, latents: Tensor, tile: int = 0, exact: bool = False) -> Tensor:
+        """Return the pictures of `latents` (B, C, h, w): (B, 3, H, W), float32, about -1..1.
+
+        With `tile` they are decoded in overlapping pieces of that side in pixels, which takes less memory; `exact`
+        decodes in float32 whatever the model computes in.
+        """
         ...
 
 
@@ -212,9 +216,24 @@ class Family(Protocol):
         """Return the file whose SHA-256 identifies the checkpoint."""
         ...
 
-    def load(self, header: Header, device: torch.device, dtype: torch.dtype, vae: Header | None = None) -> Model:
+    def load(
+        self,
+        header: Header,
+        device: torch.device,
+        dtype: torch.dtype,
+        vae: Header | None = None,
+        home: torch.device | None = None,
+    ) -> Model:
         """Load the checkpoint, with the autoencoder of `vae` in place of its own where that is given.
 
-        Raises `BrokenFile` saying what is missing from it. Never touches the network.
+        The model computes on `device`; its weights are put to `home`, if that is elsewhere and they are to come when
+        they are used. Raises `BrokenFile` saying what is missing from it. Never touches the network.
+        """
+        ...
+
+    def change_vae(self, model: Model, vae: Header, home: torch.device | None = None) -> Model:
+        """Return a model that shares all weights with `model` but those of its autoencoder, which are read from `vae`.
+
+        Raises `BrokenFile` when there is none in it, `WrongFamily` when it is made for other latents.
         """
         ...

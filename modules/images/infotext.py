@@ -34,6 +34,10 @@ def write(recipe: Recipe) -> str:
     if recipe.model_hash:
         entries["Model hash"] = recipe.model_hash
     entries["Model"] = recipe.model
+    if recipe.vae:
+        entries |= {"VAE hash": recipe.vae_hash, "VAE": recipe.vae} if recipe.vae_hash else {"VAE": recipe.vae}
+    if recipe.clip_skip > 1:
+        entries["Clip skip"] = str(recipe.clip_skip)
     if recipe.noise_source != "GPU":
         entries["RNG"] = recipe.noise_source
     for kind, entry in NETWORKS.items():

@@ -153,7 +153,7 @@ class Server:
 
     def unload(self, name: str = "", worker: str = "") -> None:
         """Have the workers, or the one named `worker`, let go of the checkpoint of that name; empty: of everything."""
-        self._order(Unload(self.catalog.find(name).name if name else ""), worker)
+        self._order(Unload(name), worker)
 
     def _order(self, order: Order, worker: str) -> None:
         for supervisor in self._supervisors:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from modules.families.signs import Sign
 from modules.families.unet.distilled import few_steps
 from modules.families.unet.objective import stated_kind
 from modules.families.unet.reading import Reading
+from modules.prompts.vocabulary import ClipTokenizer
 from modules.sampling.prediction import ALIGNED_SD1
 
 if TYPE_CHECKING:
@@ -35,6 +37,11 @@ class UnetFamily:
     example_vae: str
     silent = False
     aligned: tuple[float, ...] = ALIGNED_SD1
+
+    @cached_property
+    def tokenizer(self) -> ClipTokenizer:
+        """What cuts prompts into tokens: one for all models of the family, made when the first is loaded."""
+        return ClipTokenizer()
 
     def readings(self, header: Header) -> tuple[Reading, ...]:
         """Return the text encoders a checkpoint must have, and how words are read with each."""
@@ -76,9 +83,22 @@ class UnetFamily:
         """Return the U-Net's file."""
         return header.entries[CONV_IN].file
 
-    def load(self, header: Header, device: torch.device, dtype: torch.dtype, vae: Header | None = None) -> Model:
+    def load(
+        self,
+        header: Header,
+        device: torch.device,
+        dtype: torch.dtype,
+        vae: Header | None = None,
+        home: torch.device | None = None,
+    ) -> Model:
         """Load U-Net, autoencoder and text encoders; raise `BrokenFile` when something is missing from them."""
         # torch and diffusers are needed from here on only: the web process asks the questions above without them.
         from modules.families.unet.load import load_unet
 
-        return load_unet(self, header, device, dtype, vae)
+        return load_unet(self, header, device, dtype, vae, home)
+
+    def change_vae(self, model: Model, vae: Header, home: torch.device | None = None) -> Model:
+        """Return `model` with the autoencoder of `vae`; raise `BrokenFile` or `WrongFamily` when it cannot have it."""
+        from modules.families.unet.load import change_vae
+
+        return change_vae(self, model, vae, home)

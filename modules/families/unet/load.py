@@ -15,13 +15,14 @@ from transformers.models.clip.configuration_clip import CLIPTextConfig
 from transformers.models.clip.modeling_clip import CLIPTextModel, CLIPTextModelWithProjection
 
 from modules.errors import BrokenFile, WrongFamily
-from modules.families.family import Family, Header, LatentFormat
+from modules.families.family import Family, Header, LatentFormat, Model
 from modules.families.unet.attention import SlicedAttention
 from modules.families.unet.convolution import quicken
 from modules.families.unet.model import UnetModel
 from modules.families.unet.objective import prediction_of
 from modules.families.unet.reading import Reading
 from modules.families.unet.text import TextEncoder
+from modules.families.unet.unfilled import unfilled
 from modules.families.unet.velocity import says_velocity
 from modules.families.unet.weights import fill
 from modules.prompts.vocabulary import ClipTokenizer
@@ -41,6 +42,11 @@ class UnetTraits(Family, Protocol):
     silent: bool
     example_vae: str
 
+    @property
+    def tokenizer(self) -> ClipTokenizer:
+        """What cuts prompts into tokens: one for all models of the family."""
+        ...
+
     def readings(self, header: Header) -> tuple[Reading, ...]:
         """Return the text encoders a checkpoint must have, and how words are read with each."""
         ...
@@ -55,35 +61,38 @@ class UnetTraits(Family, Protocol):
 
 
 def load_unet(
-    family: UnetTraits, header: Header, device: torch.device, dtype: torch.dtype, vae: Header | None = None
+    family: UnetTraits,
+    header: Header,
+    device: torch.device,
+    dtype: torch.dtype,
+    vae: Header | None = None,
+    home: torch.device | None = None,
 ) -> UnetModel:
-    """Load a checkpoint, with the autoencoder of `vae` where one is given.
+    """Load a checkpoint, with the autoencoder of `vae` where one is given; the weights are put to `home` or `device`.
 
     Raises `BrokenFile` when a component, a config or weights are missing or malformed. Never touches the network.
     """
     vae = header if vae is None else vae
+    place = home or device
     readings = family.readings(header)
     _complete(family, header, vae, readings)
-    with torch.device("meta"):
+    with unfilled():
         unet = _made(header, "unet", UNet2DConditionModel.from_config)
-        autoencoder = _made(vae, "vae", AutoencoderKL.from_config)
         encoders = tuple(TextEncoder(each, _made(header, each.part, _text_maker(each))) for each in readings)
-    _made_for(family, vae, autoencoder)
-    for network in (unet, autoencoder):
-        _suit(network, device, dtype)
-    fill(unet, header.part("unet"), device, dtype)
-    fill(autoencoder, vae.part("vae"), device, dtype, _vae_key)
+    _suit(unet, device, dtype)
+    autoencoder = _autoencoder(family, vae, device, dtype, home)
+    fill(unet, header.part("unet"), device, dtype, home=home)
     for encoder in encoders:
-        fill(encoder.module, header.part(encoder.reading.part), device, dtype, _text_keys(encoder.module))
-    for module in (unet, autoencoder, *(each.module for each in encoders)):
-        _place_buffers(module, device)
-    velocity = family.asks_network(header) and says_velocity(unet, device, dtype)
+        fill(encoder.module, header.part(encoder.reading.part), device, dtype, _text_keys(encoder.module), home)
+    for module in (unet, *(each.module for each in encoders)):
+        _place_buffers(module, place)
+    velocity = family.asks_network(header) and says_velocity(unet, place, dtype)
     return UnetModel(
         family=family,
         unet=unet,
         vae=autoencoder,
         encoders=encoders,
-        tokenizer=ClipTokenizer(),
+        tokenizer=family.tokenizer,
         prediction=prediction_of(header, family.aligned, velocity),
         latent=_latent(family, header, vae),
         native_size=family.native_size(header, velocity),
@@ -92,6 +101,31 @@ def load_unet(
         silent=family.silent,
         sized=_sized(header, unet, encoders),
     )
+
+
+def change_vae(family: UnetTraits, model: Model, vae: Header, home: torch.device | None = None) -> UnetModel:
+    """Return `model`, one of this family's, with the autoencoder of `vae`, and everything else shared with it.
+
+    Raises `BrokenFile` when there is none or weights are missing, `WrongFamily` when it is made for other latents.
+    """
+    assert isinstance(model, UnetModel)
+    if "vae" not in vae.configs:
+        raise BrokenFile("vae_missing", file=str(vae.path), family=family.name, example=family.example_vae)
+    autoencoder = _autoencoder(family, vae, model.device, model.dtype, home)
+    told = _latent(family, vae, vae)
+    return replace(model, vae=autoencoder, latent=replace(model.latent, scale=told.scale, shift=told.shift))
+
+
+def _autoencoder(
+    family: UnetTraits, header: Header, device: torch.device, dtype: torch.dtype, home: torch.device | None
+) -> AutoencoderKL:
+    with unfilled():
+        vae: AutoencoderKL = _made(header, "vae", AutoencoderKL.from_config)
+    _made_for(family, header, vae)
+    _suit(vae, device, dtype)
+    fill(vae, header.part("vae"), device, dtype, _vae_key, home)
+    _place_buffers(vae, home or device)
+    return vae
 
 
 def _complete(family: UnetTraits, header: Header, vae: Header, readings: tuple[Reading, ...]) -> None:

@@ -99,11 +99,25 @@ class UnetModel:
         found: Tensor = self.vae.encode(self._laid_out(pixels.to(self.device, self.vae.dtype))).latent_dist.mode()
         return (found.float() - self.latent.shift) * self.latent.scale
 
-    def decode(self, latents: Tensor) -> Tensor:
-        """Return the pictures of `latents` (B, C, h, w): (B, 3, H, W), float32, about -1..1."""
-        plain = (latents / self.latent.scale + self.latent.shift).to(self.vae.dtype)
-        picture: Tensor = self.vae.decode(self._laid_out(plain), return_dict=False)[0]
+    def decode(self, latents: Tensor, tile: int = 0, exact: bool = False) -> Tensor:
+        """Return the pictures of `latents` (B, C, h, w): (B, 3, H, W), float32, about -1..1.
+
+        With `tile` they are decoded in overlapping pieces of that side in pixels; `exact` decodes in float32.
+        """
+        vae = self._exact_vae() if exact and self.dtype != torch.float32 else self.vae
+        plain = (latents / self.latent.scale + self.latent.shift).to(vae.dtype)
+        vae.use_tiling = bool(tile)
+        vae.tile_sample_min_size, vae.tile_latent_min_size = tile, tile // self.latent.factor
+        picture: Tensor = vae.decode(self._laid_out(plain), return_dict=False)[0]
         return picture.float()
+
+    def _exact_vae(self) -> AutoencoderKL:
+        """Return the autoencoder once more, in float32: 0.3 GB that are needed for one call only."""
+        with torch.device("meta"):
+            vae: AutoencoderKL = AutoencoderKL.from_config(self.vae.config)
+        weights = {key: value.to(self.device, torch.float32) for key, value in self.vae.state_dict().items()}
+        vae.load_state_dict(weights, assign=True)
+        return vae.eval()
 
     def _about(self, x: Tensor, conditioning: Conditioning) -> dict[str, Tensor] | None:
         """Return what SDXL is told of the picture: the words as a whole, and its size, uncropped."""
