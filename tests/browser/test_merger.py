@@ -35,7 +35,8 @@ def address(checkpoints: Path) -> Iterator[str]:
 def choose(page: Page, name: str, value: str) -> None:
     box = page.locator(f"#{name} input").first
     box.click()
-    page.get_by_role("option", name=value).first.click()
+    offered = page.locator(f"[id='{box.get_attribute('aria-controls')}']")
+    offered.get_by_role("option", name=value).first.click()
     expect(box).to_have_value(re.compile(re.escape(value)))
     box.press("Tab")
 

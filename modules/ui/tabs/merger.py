@@ -23,6 +23,10 @@ NAME = "merger"
 SEARCHED = 50  # jobs that a fresh page looks for the last merge in
 YAML_FROM = ("any", "second", "third", "none")
 QUIET: Mapping[str, Any] = MappingProxyType({"queue": False, "show_progress": "hidden", "api_visibility": "private"})
+# Toasts reach the page through Gradio's queue only.
+QUEUED: Mapping[str, Any] = MappingProxyType(
+    {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
+)
 
 
 @hookimpl
@@ -126,7 +130,7 @@ class Merger:
     def connect(self) -> None:
         """Connect the components to their handlers."""
         watched = [self.job, self.progress, self.timer]
-        once: dict[str, Any] = {"trigger_mode": "once", **QUIET}
+        once: dict[str, Any] = {"trigger_mode": "once", **QUEUED}
         self.merge.click(self.start_merge, None, watched, inputs_kwargs=self.parts, **once)
         self.convert.click(self.start_convert, None, watched, inputs_kwargs=self.whole, **once)
         self.timer.tick(self.look, self.job, [self.progress, self.timer, *self.lists], **QUIET)
