@@ -23,6 +23,7 @@ from modules.model_manager.embeddings import Embedding, embedding_of
 from modules.model_manager.lora_file import LoraFile, Stamp, read_lora, stamp_of_file
 from modules.model_manager.lora_patch import Change, patch_bias, patch_weight
 from modules.model_manager.lora_targets import Targets
+from modules.model_manager.memory import memory
 from modules.model_manager.model_file import ModelFile
 
 PATCHES = MappingProxyType({"weight": patch_weight, "bias": patch_bias})
@@ -73,11 +74,8 @@ class _Kept:
 
 
 def room(device: torch.device) -> float:
-    """Return how many bytes may be put on `device`: a CPU's memory is not counted here."""
-    if device.type != "cuda":
-        return math.inf
-    free, _ = torch.cuda.mem_get_info(device)
-    return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    """Return how many bytes may be put on `device`. Main memory is all there is: nothing could wait elsewhere."""
+    return math.inf if device.type == "cpu" else memory(device)[0]
 
 
 class Loras:

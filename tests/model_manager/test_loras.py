@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -18,6 +18,7 @@ from modules.model_manager.lora_file import LoraFile, read_lora
 from modules.model_manager.lora_targets import Targets
 from modules.model_manager.loras import Loras, Wanted
 from modules.model_manager.model_file import ModelFile
+from modules.model_manager.turns import Turns
 from tests.fake_checkpoints import make_networks
 from tests.fake_loras import KERNEL, MATRIX, RANK, Make, kohya, layers_of, lora, norm, numbers, write_lora
 
@@ -335,7 +336,7 @@ def test_a_network_for_four_channels_leaves_the_further_ones_of_an_inpainting_mo
 
 
 def test_leaving_puts_the_very_same_tensors_back_even_after_an_error(model: Any, tmp_path: Path) -> None:
-    made = {kohya("unet", path): lora(module.weight).roles for path, module in layers_of(model.parts["unet"]).items()}
+    made = {kohya("unet", path): lora(weight_at(model, path)).roles for path in (MATRIX_AT, KERNEL_AT, "conv_out")}
     file = file_of(write_lora(tmp_path / "x.safetensors", made))
     pointers = {name: tensor.data_ptr() for name, tensor in model.parts["unet"].named_parameters()}
     loras = Loras()
@@ -348,7 +349,7 @@ def test_leaving_puts_the_very_same_tensors_back_even_after_an_error(model: Any,
 
 def test_it_works_inside_and_outside_of_inference_mode_and_the_network_runs(tmp_path: Path) -> None:
     model = make_model()
-    layers = {kohya("unet", path): lora(m.weight).roles for path, m in layers_of(model.parts["unet"]).items()}
+    layers = {kohya("unet", path): lora(weight_at(model, path)).roles for path in (MATRIX_AT, KERNEL_AT, "conv_out")}
     file = file_of(write_lora(tmp_path / "x.safetensors", layers))
     loras = Loras()
     x, time, words = torch.randn(1, 4, 8, 8), torch.tensor(3.0), torch.randn(1, 77, 16)
@@ -490,6 +491,78 @@ def test_a_lora_that_fits_nowhere_is_refused(model: Any, tmp_path: Path, layers:
     with pytest.raises(WrongFamily, match="odd"), Loras().applied(model, [Wanted(file)]):
         pass
     assert model.changed() == set()
+
+
+@pytest.mark.parametrize(
+    "roles",
+    [
+        {"lora_up.weight": (10**5, 1), "lora_down.weight": (1, 10**5)},
+        {"hada_w1_a": (10**5, 1), "hada_w1_b": (1, 10**5), "hada_w2_a": (10**5, 1), "hada_w2_b": (1, 10**5)},
+        {"lokr_w1": (300, 300), "lokr_w2": (300, 300)},
+        {"lokr_w1_a": (10**5, 1), "lokr_w1_b": (1, 10**5), "lokr_w2": (1, 1)},
+        {"a1.weight": (16, 2), "a2.weight": (2, 16), "b1.weight": (10**5, 2), "b2.weight": (2, 10**5)},
+        {"oft_blocks": (1, 3000, 3000)},
+        {"oft_blocks": (4, 4)},
+        {"lora_up.weight": (32, 1), "lora_down.weight": (1, 16), "alpha": (3,)},
+        {"lora_up.weight": (32, 1), "lora_down.weight": (1, 16), "bias_indices": (2, 1), "bias_values": (9,)},
+        {"lora_up.weight": (32, 3), "lora_down.weight": (4, 16)},
+        {"hada_w1_a": (32, 1)},
+        {"lokr_w1": (4,), "lokr_w2": (8, 17)},
+        {"weight": (7,), "on_input": ()},
+        {"dora_scale": (32, 1), "lora_down.weight": (1, 16)},
+    ],
+    ids=lambda roles: "-".join(roles),
+)
+def test_factors_that_make_no_sense_are_left_out_before_anything_large_is_made(
+    model: Any, tmp_path: Path, roles: dict[str, tuple[int, ...]]
+) -> None:
+    good = lora(weight_at(model, NORM_AT[: -len("norm")] + "proj_in"))
+    layers = {
+        kohya("unet", MATRIX_AT): {name: torch.ones(shape) for name, shape in roles.items()},
+        kohya("unet", NORM_AT[: -len("norm")] + "proj_in"): good.roles,
+    }
+    file = file_of(write_lora(tmp_path / "x.safetensors", layers))
+    with Loras().applied(model, [Wanted(file)]) as applied:
+        assert [each.count for each in applied.misfits] == [1]
+        assert torch.equal(weight_at(model, MATRIX_AT), model.before[f"unet.{MATRIX_AT}.weight"])
+    assert model.changed() == set()
+
+
+def test_a_file_of_torch_save_is_read_as_data(model: Any, tmp_path: Path) -> None:
+    made = lora(weight_at(model, MATRIX_AT))
+    path = tmp_path / "x.pt"
+    torch.save({f"{kohya('unet', MATRIX_AT)}.{role}": tensor for role, tensor in made.roles.items()}, path)
+    with Loras().applied(model, [Wanted(file_of(path))]):
+        close(weight_at(model, MATRIX_AT), made.weight(1.0))
+
+
+@pytest.mark.parametrize("offload", ["medvram", "lowvram"])
+def test_weights_that_take_turns_on_a_device_are_patched_at_home(
+    tmp_path: Path, offload: Literal["medvram", "lowvram"]
+) -> None:
+    model = make_model()
+    layers = {kohya("unet", path): lora(weight_at(model, path)).roles for path in (MATRIX_AT, KERNEL_AT, "conv_out")}
+    file = file_of(write_lora(tmp_path / "x.safetensors", layers))
+    x, time, words = torch.randn(1, 4, 8, 8), torch.tensor(3.0), torch.randn(1, 77, 16)
+
+    def say() -> Tensor:
+        with torch.inference_mode():
+            said: Tensor = model.parts["unet"](x, time, words, return_dict=False)[0]
+            return said
+
+    loras, wanted = Loras(), [Wanted(file, unet=0.1)]
+    with loras.applied(model, wanted):
+        whole = say()
+    turns = Turns(model.parts, torch.device("cpu"), offload, largest=2**14, carry=_copied)
+    for _ in range(2):
+        with loras.applied(model, wanted), turns.working():
+            assert torch.equal(say(), whole)
+        assert model.changed() == set()
+
+
+def _copied(tensor: Tensor, device: torch.device) -> Tensor:
+    with torch.inference_mode(tensor.is_inference()):
+        return tensor.clone()
 
 
 def test_what_fits_in_part_is_applied_and_counted(model: Any, tmp_path: Path) -> None:
