@@ -40,12 +40,17 @@ class Vocabulary:
     """The learned words that one kind of model may meet in a prompt. A file is opened when a prompt first names it."""
 
     def __init__(
-        self, tokenize: Tokenize, widths: Mapping[str, int], files: Sequence[ModelFile], bundled: Bundled = NO_BUNDLE
+        self,
+        tokenize: Tokenize,
+        widths: Mapping[str, int],
+        files: Sequence[ModelFile],
+        bundled: Bundled = NO_BUNDLE,
+        spell: Tokenize | None = None,
     ) -> None:
         self.widths = dict(widths)
         self.files = {file.name: file for file in files if file.name not in bundled and not file.problem}
         self._bundled = bundled
-        self.words = LearnedWords(self, tokenize, self.vectors)
+        self.words = LearnedWords(self, tokenize, self.vectors, spell)
         self._known: dict[str, Embedding | ModelError] = dict(bundled)
 
     def __iter__(self) -> Iterator[str]:
@@ -92,6 +97,7 @@ class Vocabularies:
     def __init__(self, catalog: Files) -> None:
         self._catalog = catalog
         self._kept: dict[Key, tuple[Bundled, Vocabulary]] = {}
+        self._spelt: dict[str, Sequence[int]] = {}  # thousands of names take a second, and few are new each time
 
     def of(self, tokenize: Tokenize, widths: Mapping[str, int], bundled: Bundled = NO_BUNDLE) -> Vocabulary:
         """Return the vocabulary for text encoders of these widths: the same object as long as nothing changed."""
@@ -102,8 +108,18 @@ class Vocabularies:
         )
         kept = self._kept.pop(key, None)
         if kept is None or kept[0] != bundled:
-            kept = (bundled, Vocabulary(tokenize, widths, files, bundled))
+            kept = (bundled, Vocabulary(tokenize, widths, files, bundled, self._spell(tokenize)))
         self._kept[key] = kept  # last in the order
         while len(self._kept) > KEPT:
             del self._kept[next(iter(self._kept))]
         return kept[1]
+
+    def _spell(self, tokenize: Tokenize) -> Tokenize:
+        """Return what spells names: every tokenizer of CLIP does it alike."""
+
+        def spell(name: str) -> Sequence[int]:
+            if name not in self._spelt:
+                self._spelt[name] = tuple(tokenize(name))
+            return self._spelt[name]
+
+        return spell

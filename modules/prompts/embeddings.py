@@ -28,17 +28,22 @@ class LearnedWords:
 
     `vectors` says how many vectors a name stands for; it is asked only about names that a prompt holds, and answers 0
     for what cannot be used here: then a shorter name may match, or the text stays text. Names are taken in the given
-    order: of two that are written with the same tokens the first wins.
+    order: of two that are written with the same tokens the first wins. `spell` gives a name's tokens, where somebody
+    remembers them.
     """
 
     def __init__(
-        self, names: Iterable[str], tokenize: Callable[[str], Sequence[int]], vectors: Callable[[str], int]
+        self,
+        names: Iterable[str],
+        tokenize: Callable[[str], Sequence[int]],
+        vectors: Callable[[str], int],
+        spell: Callable[[str], Sequence[int]] | None = None,
     ) -> None:
         self._tokenize = tokenize
         self._vectors = vectors
         self._by_first: dict[int, list[tuple[tuple[int, ...], str]]] = {}
         for name in names:
-            tokens = tuple(tokenize(name))
+            tokens = tuple((spell or tokenize)(name))
             if tokens:
                 self._by_first.setdefault(tokens[0], []).append((tokens, name))
         for alike in self._by_first.values():
