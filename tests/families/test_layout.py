@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -16,6 +17,8 @@ from diffusers.loaders.single_file_utils import (
     convert_ldm_vae_checkpoint,
     convert_open_clip_checkpoint,
 )
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -25,7 +28,7 @@ from modules.families.unet.layout import original, standard, text_names, unet_na
 from modules.families.unet.layout_metadata import stating
 from modules.families.unet.weights import Mapped
 from modules.families.unet.writing import Outgoing, read_entry, read_stored, write_tensors
-from modules.model_manager.header import read_header
+from modules.model_manager.header import read_header, read_safetensors
 from modules.settings import ROOT
 from tests.fake_checkpoints import KINDS, POOLED, make_networks, save_single, write_single
 from tests.fake_models import make_sd1
@@ -340,3 +343,21 @@ def test_easels_own_metadata_is_text_others_can_read(files: Mapping[str, Path]) 
         "beta_start": 0.00085,
         "beta_end": 0.012,
     }
+
+
+@given(st.integers(0, 2**32))
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_keys_and_shapes_of_any_kind_are_a_header_or_an_error(files: Mapping[str, Path], seed: int) -> None:
+    """Whatever is missing from a checkpoint, or has another shape, is an error of the file and not of Easel."""
+    chance = random.Random(seed)
+    entries = dict(read_safetensors(files[chance.choice(["sd1", "sd2", "sdxl", "refiner"])]))
+    for key in chance.sample(sorted(entries), chance.choice([1, 5, 50, 400])):
+        if chance.random() < 0.5:
+            del entries[key]
+        else:
+            entries[key] = replace(entries[key], shape=tuple(chance.choices(range(9), k=chance.randrange(6))))
+    try:
+        header = standard(Header(Path("odd.safetensors"), entries))
+        assert list(original(header))
+    except BrokenFile as error:
+        assert str(error)

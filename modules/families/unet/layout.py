@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
+from modules.errors import BrokenFile
 from modules.families.family import Entry, Header
 from modules.families.unet.layout_blocks import blocks_of_diffusers, blocks_of_ldm
 from modules.families.unet.layout_names import (
@@ -22,7 +23,7 @@ from modules.families.unet.layout_names import (
     unet_pairs,
     vae_pairs,
 )
-from modules.families.unet.layout_places import places
+from modules.families.unet.layout_places import THIRDS, places
 from modules.families.unet.shapes import text_config, text_layers, unet_config, vae_config, vae_levels
 from modules.families.unet.stated import Stated, scheduler, what_is_stated
 
@@ -90,7 +91,8 @@ def standard(raw: Header) -> Header:
 def original(header: Header) -> Iterator[Stored]:
     """Yield the tensors of a header in diffusers' names as a single file of the original code has them.
 
-    An autoencoder alone has no prefix, as files of their own have it.
+    An autoencoder alone has no prefix, as files of their own have it. Raises `BrokenFile` for a query, key or value
+    without the other two.
     """
     unet, vae = header.part("unet"), {_vae_key(key): entry for key, entry in header.part("vae").items()}
     first, second = text_part(header, "text_encoder"), text_part(header, "text_encoder_2")
@@ -186,18 +188,27 @@ def _take_rest(left: dict[str, Entry], found: dict[str, Entry], prefix: str, par
 def _given_back(entries: Entries, pairs: Iterable[Pair], prefix: str) -> Iterator[Stored]:
     """Yield the tensors of one network under the original's names; parts of one tensor come together."""
     parts: dict[str, list[Entry]] = {}
-    named = set[str]()
+    named, shared = set[str](), set[str]()
     for own, place in places(pairs):
         if (entry := entries.get(own)) is not None:
+            shared |= {place.key} if place.third is not None else set()
             parts.setdefault(place.key, []).append(place.written(entry))
             named.add(own)
     for key, entry in entries.items():
         if key not in named and not key.endswith("position_ids"):
             parts[key] = [entry]
     for key, pieces in parts.items():
-        first = pieces[0]
-        shape = (sum(each.shape[0] for each in pieces), *first.shape[1:]) if len(pieces) > 1 else first.shape
-        yield Stored(prefix + key, tuple(pieces), shape, first.dtype)
+        yield Stored(prefix + key, tuple(pieces), _joined(key, pieces, key in shared), pieces[0].dtype)
+
+
+def _joined(key: str, pieces: list[Entry], shared: bool) -> tuple[int, ...]:
+    """Return the shape of what the pieces make; those of a shared tensor must be complete and alike."""
+    first = pieces[0]
+    if not shared:
+        return first.shape
+    if len(pieces) != len(THIRDS) or not first.shape or {each.shape for each in pieces} != {first.shape}:
+        raise BrokenFile("weights_missing", file=str(first.file), count=1, keys=key)
+    return (first.shape[0] * len(pieces), *first.shape[1:])
 
 
 def _configs(header: Header, said: Stated, open_clip: frozenset[str]) -> dict[str, Mapping[str, Any]]:
