@@ -91,6 +91,7 @@ def router(server: Server) -> APIRouter:
         if row is None or not row.path.is_file():
             raise HTTPException(404)
         server.catalog.set_preview(file, row.path)
+        file = _found(server, kind, name)
         return _described(file, server.catalog.details(file))
 
     return routes

@@ -164,7 +164,7 @@ def _weight(details: Details, words: Words) -> Html:
         step=0.01,
         title=hint,
     )
-    return element("label", element("span", words.say("networks.weight")), box, element("small", hint))
+    return element("label", element("span", words.say("ui.preferred_weight")), box, element("small", hint))
 
 
 def _version(details: Details, words: Words) -> Html:

@@ -115,7 +115,7 @@ class Networks:
                 self.catalog.set_preview(file, picture.path)
         except EaselError as error:
             problem = explain(error, words)
-        dialog = self._dialog(file, asked, picture, words, problem)
+        dialog = self._dialog(self.catalog.get(name, kind) or file, asked, picture, words, problem)
         if asked.get("act") == "preview":
             return {**self._shown(view, model, words, view.bar), self.dialog: dialog}
         return {self.dialog: dialog}

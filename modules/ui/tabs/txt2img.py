@@ -85,7 +85,8 @@ class Txt2img:
         parts["model"].input(self.follow, [parts["model"], *led], led, **QUIET).then(**keep)
         studio.networks.cards.choose(self.choose, led, [parts["model"], *led], **QUIET).then(**keep)
         studio.networks.connect(self.page.model, self.watch.seen, studio.changed)
-        typed = [part.input for part in parts.values()]
+        # Gradio calls it input when a key was pressed, not when a card or the clipboard wrote into a prompt.
+        typed = [*(part.input for part in parts.values()), *(parts[name].change for name in studio.counters)]
         later: dict[str, Any] = {"inputs_kwargs": parts, "trigger_mode": "always_last", **QUIET}
         saved = gr.on(typed, self.save_later, None, None, **later)
         saved.success(None, None, None, js="() => window.easel.saved()", **QUIET)
