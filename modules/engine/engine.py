@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -181,8 +181,10 @@ class Engine:
             self._encoder = None
         try:
             asked = self.networks.asked(run.tags, report)
-            with self.models.borrow(file, vae) as model, self.networks.applied(model, asked, report) as bundled:
+            with self.models.borrow(file, vae) as model, ExitStack() as applied:
                 task = self._job(request, run.shots, images, model)
+                enter = roomy(applied.enter_context, self.device, task)
+                bundled = enter(self.networks.applied(model, asked, report))
                 rings = Rings.of(self.plugins, task)
                 with patched(self.plugins, task, model) as patches, self.models.working(model):
                     words = self.words.vocabulary(model, bundled)

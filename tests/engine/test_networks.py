@@ -14,7 +14,7 @@ from torch import Tensor
 from modules.engine.engine import Engine
 from modules.engine.networks import runs
 from modules.engine.report import Unrepeated
-from modules.errors import BrokenFile, WrongFamily
+from modules.errors import BrokenFile, OutOfMemory, WrongFamily
 from modules.events import Loading, Note
 from modules.hooks import hookimpl
 from modules.images import infotext
@@ -173,6 +173,21 @@ def test_a_lora_of_another_family_or_a_broken_one_fails_the_job_and_no_other(eng
     with pytest.raises(BrokenFile):
         make(engine, "a circle<lora:broken>")
     assert digests(make(engine, "a circle")) == before
+
+
+def test_no_room_for_patched_weights_is_said_with_figures_and_forgets_what_was_kept(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = digests(make(engine, "a circle<lora:style>"))
+
+    def full(*given: Any, **named: Any) -> Tensor:
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: not enough memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("modules.model_manager.loras._like", full)
+        with pytest.raises(OutOfMemory):
+            make(engine, "a circle<lora:other>")
+    assert digests(make(engine, "a circle<lora:style>")) == before
 
 
 def test_a_lora_is_found_by_its_alias_and_by_its_place(engine: Engine) -> None:
