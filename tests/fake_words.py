@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image, PngImagePlugin
 from safetensors.torch import save_file
@@ -57,6 +59,30 @@ def picture(path: Path, rows: Tensor) -> Path:
     return path
 
 
+def pixels(path: Path, rows: Tensor) -> Path:
+    """As A1111's trainer puts it into the pixels of a picture: noise on both sides, black columns between."""
+    word = {"string_to_param": {"*": {"TORCHTENSOR": rows.tolist()}}, "name": "inner"}
+    data = np.frombuffer(zlib.compress(json.dumps(word).encode(), 9), np.uint8)
+    height = 16
+    data = np.concatenate([data, np.zeros(-len(data) % (3 * height), np.uint8)]).reshape(height, -1, 3)
+    state, noise = 0, []
+    for _ in range(data.size):
+        state = (1664525 * state + 1013904223) % 2**32
+        noise.append(state % 255)
+    hidden = np.array(noise, np.uint8).reshape(data.shape) & 15
+    strips = [(half ^ hidden) | 0x50 for half in (data & 15, data >> 4)]
+    shown = Image.new("RGB", (2 * data.shape[1] + 10, height))
+    for place, strip in ((0, strips[0]), (data.shape[1] + 10, strips[1])):
+        shown.paste(Image.fromarray(strip.astype(np.uint8)), (place, 0))
+    shown.paste(Image.new("RGB", (8, height), (90, 91, 92)), (data.shape[1] + 1, 0))
+    framed = Image.new("RGB", (shown.width + 6, shown.height + 6))  # a black frame, as a page may put around it
+    framed.paste(shown, (3, 3))
+    path = path.with_suffix(".png")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    framed.save(path)
+    return path
+
+
 def pair(path: Path, first: Tensor, second: Tensor) -> Path:
     """As trainers for SDXL write it."""
     path = path.with_suffix(".safetensors")
@@ -72,6 +98,7 @@ LAYOUTS: Mapping[str, Callable[[Path, Tensor], Path]] = MappingProxyType(
         "diffusers-bin": diffusers_bin,
         "diffusers-safetensors": diffusers_safetensors,
         "picture": picture,
+        "pixels": pixels,
     }
 )
 

@@ -1,9 +1,11 @@
-"""Textual inversions inside pictures: the text chunk that A1111's web UI writes, base64 of JSON with plain numbers."""
+"""Textual inversions inside pictures, as A1111's web UI makes them: JSON with plain numbers.
+
+It stands in a text chunk, as base64; where that was stripped, in the pixels.
+"""
 
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import math
 from array import array
@@ -12,13 +14,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from modules.errors import BrokenFile
+from modules.model_manager.embedding_pixels import has_strips, hidden_text
 
 SUFFIXES = frozenset({".png", ".webp", ".avif", ".jxl"})
 CHUNK = "sd-ti-embedding"
-LARGEST = 2**25  # characters of the chunk; 75 vectors of 2048 numbers are a tenth of that
+LARGEST = 2**25  # bytes of the JSON; 75 vectors of 2048 numbers are a tenth of that
+# What a picture that is none, or a text that says something else, makes Pillow, zlib and JSON raise.
+UNREADABLE = (
+    *(OSError, SyntaxError, Image.DecompressionBombError),
+    *(AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError),
+)
 
 
 @dataclass(frozen=True)
@@ -35,15 +43,11 @@ def read_picture(path: Path) -> Vectors:
     try:
         with Image.open(path) as picture:
             text = picture.info.get(CHUNK)
-    except (OSError, ValueError, SyntaxError, UnidentifiedImageError) as error:
-        raise BrokenFile("no_picture_embedding", file=path.name) from error
-    if not isinstance(text, str | bytes) or len(text) > LARGEST:
-        raise BrokenFile("no_picture_embedding", file=path.name)
-    try:
-        params = json.loads(base64.b64decode(text))["string_to_param"]
+            written = base64.b64decode(text) if text else hidden_text(picture, LARGEST)
+        params = json.loads(written)["string_to_param"]
         (tensor,) = params.values()
         rows = [array("f", _numbers(row)) for row in tensor["TORCHTENSOR"]]
-    except (binascii.Error, AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
+    except UNREADABLE as error:
         raise BrokenFile("no_picture_embedding", file=path.name) from error
     if not rows or any(len(row) != len(rows[0]) for row in rows):
         raise BrokenFile("no_picture_embedding", file=path.name)
@@ -54,8 +58,8 @@ def carries_embedding(path: Path) -> bool:
     """Return whether the picture at `path` carries a textual inversion; most pictures beside models are previews."""
     try:
         with Image.open(path) as picture:
-            return CHUNK in picture.info
-    except (OSError, ValueError, SyntaxError, UnidentifiedImageError):
+            return CHUNK in picture.info or has_strips(picture)
+    except UNREADABLE:
         return False
 
 

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from modules.errors import BrokenFile, UnsafeFile
+from modules.model_manager.embedding_picture import carries_embedding
 from modules.model_manager.embeddings import Embedding, read_embedding
 from modules.model_manager.vectors import read_vectors
 from tests import fake_words
@@ -139,6 +140,27 @@ def test_a_picture_with_something_else_in_it_is_broken(tmp_path: Path, text: str
     Image.new("RGB", (8, 8)).save(tmp_path / "odd.png", pnginfo=about)
     with pytest.raises(BrokenFile, match=r"odd\.png"):
         read_embedding(tmp_path / "odd.png")
+
+
+def test_pictures_that_carry_one_are_told_from_previews(tmp_path: Path) -> None:
+    assert carries_embedding(fake_words.picture(tmp_path / "chunk", vectors()))
+    assert carries_embedding(fake_words.pixels(tmp_path / "pixels", vectors()))
+    for name, size in (("black", (40, 40)), ("dot", (1, 1)), ("wide", (5000, 5000))):
+        Image.new("RGB", size).save(tmp_path / f"{name}.png")
+        assert not carries_embedding(tmp_path / f"{name}.png")
+    striped = Image.new("RGB", (40, 40), (200, 100, 50))
+    for column in (10, 30):
+        striped.paste((0, 0, 0), (column, 0, column + 1, 40))
+    striped.save(tmp_path / "striped.png")
+    assert not carries_embedding(tmp_path / "striped.png")
+
+
+def test_pixels_that_were_cut_off_are_broken(tmp_path: Path) -> None:
+    path = fake_words.pixels(tmp_path / "whole", vectors(5))
+    with Image.open(path) as whole:
+        whole.crop((0, 0, whole.width, whole.height - 8)).save(tmp_path / "cut.png")
+    with pytest.raises(BrokenFile, match=r"cut\.png"):
+        read_embedding(tmp_path / "cut.png")
 
 
 def test_an_ordinary_picture_is_no_embedding(tmp_path: Path) -> None:
