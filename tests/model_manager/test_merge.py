@@ -89,8 +89,8 @@ def test_what_the_third_lacks_counts_as_no_difference(root: Path) -> None:
 
 
 def test_no_interpolation_keeps_every_bit(root: Path) -> None:
-    path = made(root, model="a", second="b", method="none", name="same")
-    a, same = state(root, "a"), load_file(path)
+    made(root, model="a", second="b", method="none", name="same")
+    a, same = state(root, "a"), state(root, "same")
     assert set(a) == set(same)
     assert all(torch.equal(value, a[key]) for key, value in same.items())
 
