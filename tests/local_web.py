@@ -119,7 +119,7 @@ def _handler(found: Web) -> Callable[..., BaseHTTPRequestHandler]:
                 self.wfile.write(body[first : min(first + PIECE, until)])
                 time.sleep(served.pause)
                 if served.gate is not None:
-                    served.gate.wait(20)
+                    served.gate.wait(120)
             if until < len(body):
                 self.close_connection = True
 

@@ -27,6 +27,10 @@ SCRIPT = Path(__file__).parent.parent / "models.js"
 STEP = 2**26  # bytes; free memory is shown in steps, so that a page at rest stays as it is
 LONGEST = 4000  # characters of what a page sends
 QUIET: Mapping[str, Any] = MappingProxyType({"queue": False, "show_progress": "hidden", "api_visibility": "private"})
+# Only what is queued can show a toast.
+QUEUED: Mapping[str, Any] = MappingProxyType(
+    {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
+)
 
 
 @hookimpl
@@ -72,7 +76,7 @@ class Models:
         for name in ("bar", "table"):
             panels[name].look(self.look, self.state, outputs, trigger_mode="always_last", **QUIET)
         for name in ("memory", "add", "downloads", "bar", "table"):
-            panels[name].act(self.act, self.state, outputs, trigger_mode="multiple", **QUIET)
+            panels[name].act(self.act, self.state, outputs, trigger_mode="multiple", **QUEUED)
 
     def load(self, request: gr.Request) -> Any:
         """Show a fresh page everything."""
