@@ -20,6 +20,7 @@ from modules.engine.threads import prepare_environment
 from modules.errors import EaselError
 from modules.library.database import MIGRATIONS
 from modules.model_manager.catalog import Catalog
+from modules.model_manager.kinds import KINDS
 from modules.plugins import make_plugins
 from modules.settings import ROOT, Settings
 from modules.setup.requirements import Project, installed_here, read_project
@@ -167,13 +168,18 @@ def _ask(connection: sqlite3.Connection, findings: Findings) -> None:
 
 def _models(settings: Settings, findings: Findings) -> None:
     findings.title("models")
-    files = Catalog(settings).checkpoints()
+    catalog = Catalog(settings)
+    files = catalog.checkpoints()
     for file in files:
         findings.lines.append(f"  {file.title}  {file.family or '-'}  {file.path}")
-        if not file.family:
-            findings.fault("unknown_model", name=file.name)
+        if fault := file.fault():
+            findings.fault("broken_model", name=file.name, reason=fault.say(findings.words))
     if not files:
-        findings.fault("no_models", folder=settings.models / "Stable-diffusion")
+        findings.fault("no_models", folder=catalog.home("checkpoint"))
+    for kind in [each for each in KINDS if each != "checkpoint"]:
+        if files := catalog.files(kind):
+            broken = sum(bool(file.problem) for file in files)
+            findings.fact("files", folder=catalog.home(kind).name, count=len(files), broken=broken)
 
 
 def _extensions(settings: Settings, findings: Findings) -> None:

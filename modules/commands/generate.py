@@ -15,7 +15,7 @@ from modules.commands.target import target
 from modules.engine.threads import prepare_environment
 from modules.errors import BadRequest
 from modules.events import Event, Loading, Note, Step
-from modules.library.database import Database
+from modules.library.database import Database, join
 from modules.model_manager.catalog import Catalog
 from modules.offers import gather
 from modules.plugins import Plugins, make_plugins
@@ -34,7 +34,8 @@ def generate(asked: argparse.Namespace, settings: Settings, words: Words, say: C
     for extension in plugins.extensions:
         if extension.problem:
             console.print(words.say("cli.extension_left_out", name=extension.name), style="yellow")
-    catalog = Catalog(settings, database=Database(settings.database_url))  # hashes are worked out once and kept
+    database = join(settings.database_url) or Database(settings.database_url)  # where hashes are kept
+    catalog = Catalog(settings, database=database)
     request = gather(plugins).settle(make_request(requested(vars(asked), plugins))).with_seed()
     catalog.find(request.model)
     save = target(getattr(asked, "output", ""), settings.outputs)

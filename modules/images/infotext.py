@@ -10,6 +10,7 @@ from modules.result import Recipe
 
 NEGATIVE = "Negative prompt:"
 _ENTRY = re.compile(r'\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
+_FILE = re.compile(r"^.*/|\.(?:safetensors|ckpt)$")  # what of a checkpoint's name is not written: folder and ending
 _SIZE = re.compile(r"^(\d+)x(\d+)$")
 NETWORKS = MappingProxyType(
     {"lora": "Lora hashes", "hypernetwork": "Hypernet hashes", "embedding": "TI hashes"}
@@ -33,7 +34,7 @@ def write(recipe: Recipe) -> str:
     }
     if recipe.model_hash:
         entries["Model hash"] = recipe.model_hash
-    entries["Model"] = recipe.model
+    entries["Model"] = _FILE.sub("", recipe.model)
     if recipe.vae:
         entries |= {"VAE hash": recipe.vae_hash, "VAE": recipe.vae} if recipe.vae_hash else {"VAE": recipe.vae}
     if recipe.clip_skip > 1:

@@ -1,7 +1,7 @@
 """What is known of model files: kept between runs, shared by processes, and never a reason to fail."""
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from sqlalchemy import delete, insert, select
@@ -63,10 +63,3 @@ class ModelIndex:
                     paths = [row["path"] for row in part if row["kind"] == kind]
                     session.execute(delete(ModelRecord).where(ModelRecord.kind == kind, ModelRecord.path.in_(paths)))
                 session.execute(insert(ModelRecord), part)
-
-    def forget(self, kind: str, paths: Sequence[str]) -> None:
-        """Forget these files."""
-        for first in range(0, len(paths), _AT_ONCE):
-            part = paths[first : first + _AT_ONCE]
-            with contextlib.suppress(SQLAlchemyError, SaveError), self._database.write() as session:
-                session.execute(delete(ModelRecord).where(ModelRecord.kind == kind, ModelRecord.path.in_(part)))

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Mapping
-from itertools import islice
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from modules.errors import ModelError, UnknownModel
+from modules.errors import UnknownModel
 from modules.families.family import Family
 from modules.library.database import Database, join
-from modules.library.models import ModelIndex, StoredModel
+from modules.library.models import ModelIndex
 from modules.model_manager import sidecars
-from modules.model_manager.examine import weights_of
-from modules.model_manager.hashing import network_hash_of, sha256_of
+from modules.model_manager.chores import Chores
 from modules.model_manager.identify import built_in_families
 from modules.model_manager.kinds import KINDS, bases, home, places, roots
 from modules.model_manager.model_file import Details, ModelFile, Page
 from modules.model_manager.scan import Stamp, stamp_of
-from modules.model_manager.searching import View
+from modules.model_manager.searching import Line, View
 from modules.model_manager.shelf import Shelf
 from modules.model_manager.watching import Watcher
 from modules.settings import Settings
@@ -29,7 +27,6 @@ from modules.settings import Settings
 __all__ = ["Catalog", "Details", "ModelFile", "Page", "Stamp", "stamp_of"]
 
 STARTER = "starter"
-_AT_ONCE = 100  # files examined in the background before others get a turn
 _NAMED = 20  # names that an answer to an unknown one gives
 
 
@@ -54,7 +51,9 @@ class Catalog:
         self._views: dict[str, tuple[int, View]] = {}
         self._changed = 0
         self._watcher: Watcher | None = None
-        self._unhashable: set[str] = set()
+        self._chores = Chores(
+            self._lock, self._shelf, self._examine, self._note, self._going, self._families, settings.hashing
+        )
 
     @property
     def changed(self) -> int:
@@ -151,7 +150,7 @@ class Catalog:
             if file.problem or not shelf.has(path):
                 return file
             shelf.examined(path)
-        digests = self._digests(shelf, path)
+        digests = self._chores.digests(shelf, path)
         with self._lock:
             if digests is not None:
                 shelf.set_hashes([digests])
@@ -180,7 +179,7 @@ class Catalog:
     def watch(self) -> None:
         """Notice what changes on the disk by itself from now on, and examine and hash every file in the background."""
         if self._watcher is None:
-            self._watcher = Watcher(self._watched, self.refresh, self._chore)
+            self._watcher = Watcher(self._watched, self.refresh, self._chores.next)
             self._watcher.start()
 
     def stop(self) -> None:
@@ -189,58 +188,13 @@ class Catalog:
             self._watcher.stop()
             self._watcher = None
 
+    def _going(self) -> bool:
+        return self._watcher is None or not self._watcher.ending
+
     def _watched(self) -> set[str]:
         with self._lock:
             shelves = [self._shelf(kind) for kind in KINDS]
             return {folder for shelf in shelves for folder in shelf.folders} | set(map(str, bases(self._settings)))
-
-    def _chore(self) -> bool:
-        """Do the next bit of what is to be done for the files; return whether there may be more."""
-        for kind in KINDS:
-            with self._lock:
-                shelf = self._shelf(kind)
-                if some := list(islice(shelf.waiting(), _AT_ONCE)):
-                    self._examine(shelf, some)
-                    return True
-        return self._settings.hashing and any(self._hash_some(kind) for kind in KINDS)
-
-    def _hash_some(self, kind: str) -> bool:
-        """Hash files of `kind` for about a second, and keep the answers together: a commit takes its time, too."""
-        until = time.monotonic() + 1.0
-        with self._lock:
-            shelf = self._shelf(kind)
-            paths = [path for path in shelf.unhashed() if path not in self._unhashable]
-        done = []
-        for path in paths:
-            digests = self._digests(shelf, path)
-            if digests is None or not digests.sha256:
-                self._unhashable.add(path)
-            else:
-                done.append(digests)
-            if time.monotonic() > until or not self._going():
-                break
-        with self._lock:
-            shelf.set_hashes(done)
-            self._note()
-        return bool(paths)
-
-    def _digests(self, shelf: Shelf, path: str) -> StoredModel | None:
-        """Return what is known of a file with its hashes worked out; None when it is gone or cannot be read."""
-        with self._lock:
-            known = shelf.known(path)
-        if known is None or known.sha256:
-            return known
-        place = Path(path)
-        try:
-            sha256 = sha256_of(weights_of(place, self._families), self._going)
-            if shelf.kind.name == "lora" and not known.network_hash:
-                known = known._replace(network_hash=network_hash_of(place, self._going))
-        except (OSError, ModelError):
-            return None
-        return known._replace(sha256=sha256) if sha256 else None
-
-    def _going(self) -> bool:
-        return self._watcher is None or not self._watcher.ending
 
     def _first(self, kind: str) -> ModelFile | None:
         if kind != "checkpoint":
@@ -266,10 +220,14 @@ class Catalog:
             if self._watcher is None:  # otherwise that is done in the background, and a page need not wait
                 self._examine(shelf, list(shelf.waiting()))
             version, view = self._views.get(kind, (-1, None))
-            if view is None or version != self._changed:
-                view = View(shelf.files())
-                self._views[kind] = (self._changed, view)
+            if view is None or version != shelf.version:
+                view = View(shelf.lines(), partial(self._full, shelf))
+                self._views[kind] = (shelf.version, view)
             return view
+
+    def _full(self, shelf: Shelf, line: Line) -> ModelFile | None:
+        with self._lock:
+            return shelf.file(line.place) if shelf.has(line.place) else None
 
     def _shelf(self, kind: str, look: bool = False) -> Shelf:
         """Return the shelf of `kind` as the disk is now; with `look`, also what changed in place is noticed."""

@@ -52,6 +52,11 @@ class ModelFile:
         return f"{self.name} [{self.hash}]" if self.hash else self.name
 
     @property
+    def file(self) -> str:
+        """The file's own name."""
+        return self.path.name
+
+    @property
     def stem(self) -> str:
         """The file's name without its folder and ending."""
         return stem_of(self.path.name)

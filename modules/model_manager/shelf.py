@@ -14,6 +14,7 @@ from modules.model_manager.examine import ORDINARY, RULES, Examiner
 from modules.model_manager.kinds import PICTURES, Kind
 from modules.model_manager.model_file import DIGITS, ModelFile, stem_of
 from modules.model_manager.scan import Found, Place, Scan, mark_of, scan, shown
+from modules.model_manager.searching import Line
 
 _UNNAMEABLE = frozenset({"none", "addams", ""})  # names A1111 never takes for a network's alias
 
@@ -33,6 +34,7 @@ class Shelf:
         self._twice: dict[str, str] = {}  # path of a file whose name is taken -> path of the file that has it
         self._files: dict[str, ModelFile] = {}
         self._lookup: dict[str, str] | None = None
+        self.version = 0  # grows when anything about a file is different
 
     def look(self, places: Collection[Place], allowed: Collection[str]) -> bool:
         """Look at the disk again; return whether anything is different."""
@@ -44,6 +46,7 @@ class Shelf:
         self._name()
         self._files.clear()
         self._lookup = None
+        self.version += 1
         return True
 
     def stale(self) -> bool:
@@ -62,6 +65,20 @@ class Shelf:
     def files(self) -> list[ModelFile]:
         """Return every file as far as it is known, in the order in which they were found."""
         return [file for path in self._found if (file := self.file(path)).problem != ORDINARY]
+
+    def lines(self) -> list[Line]:
+        """Return every file in short, as far as it is known: thousands of them in a moment."""
+        lines = []
+        for path, found in self._found.items():
+            known = self._known.get(path)
+            if known is None or known.mark != found.mark:
+                known = StoredModel(self.kind.name, path, found.mark)
+            problem = found.problem or ("same_name" if path in self._twice else known.problem)
+            if problem != ORDINARY:
+                about = known.alias, known.sha256, known.family, problem
+                times = found.size, found.modified, found.created
+                lines.append(Line(self._names[path], shown(found.folder), shown(found.file), *about, *times, path))
+        return lines
 
     def file(self, path: str) -> ModelFile:
         """Return one file as far as it is known."""
@@ -141,15 +158,6 @@ class Shelf:
         tries += [bare, digits] if bracket and lower.endswith("]") else []
         return next((self._lookup[each] for each in tries if each in self._lookup), None)
 
-    def forget_missing(self, roots: Collection[Path]) -> None:
-        """Forget what is known of files that are gone from folders that are there."""
-        prefixes = tuple(f"{root}/" for root in roots)
-        gone = [path for path in self._known if path not in self._found and path.startswith(prefixes)]
-        for path in gone:
-            del self._known[path]
-        if self._index is not None and gone:
-            self._index.forget(self.kind.name, gone)
-
     def _current(self, found: Found) -> bool:
         known = self._known.get(found.path)
         return known is not None and known.mark == found.mark and known.rules == self._rules
@@ -164,6 +172,7 @@ class Shelf:
     def _forget_view(self, path: str) -> None:
         self._files.pop(path, None)
         self._lookup = None
+        self.version += 1
 
     def _name(self) -> None:
         """Give every file a name of its own; one that would have the name of another is told apart by its folder."""

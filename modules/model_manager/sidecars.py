@@ -14,6 +14,7 @@ import math
 import os
 import re
 import secrets
+import stat
 from collections import Counter
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -52,21 +53,18 @@ def details(file: ModelFile, allowed: Collection[str]) -> Details:
     """
     stem = _stem(file)
     metadata = _metadata(file)
-    own = _json(Path(f"{stem}.json"), allowed)
-    civitai = _json(Path(f"{stem}.civitai.info"), allowed)
-    text = _text(Path(f"{stem}.txt"), allowed) or _text(Path(f"{stem}.description.txt"), allowed)
-    about = civitai.get("model") if isinstance(civitai.get("model"), dict) else {}
-    described = civitai.get("description") or (about or {}).get("description") or metadata.get("modelspec.description")
+    own = _json(f"{stem}.json", allowed)
+    civitai = _json(f"{stem}.civitai.info", allowed)
     return Details(
         metadata=metadata,
-        description=_line(own.get("description")) or text or _plain(_line(described)),
+        description=_line(own.get("description")) or _described(stem, civitai, metadata, allowed),
         notes=_line(own.get("notes")),
         trigger_words=_line(own.get("activation text")) or _trained_words(civitai, metadata),
         negative_text=_line(own.get("negative text")),
         preferred_weight=_weight(own.get("preferred weight")),
         sd_version=_line(own.get("sd version")) or _line(civitai.get("baseModel")),
         tags=_tags(metadata.get("ss_tag_frequency", "")),
-        preview=preview_of(file, allowed),
+        preview=preview_of(file, allowed) if file.preview else None,
         vae=_line(own.get("vae")),
     )
 
@@ -74,8 +72,8 @@ def details(file: ModelFile, allowed: Collection[str]) -> Details:
 def preview_of(file: ModelFile, allowed: Collection[str]) -> Path | None:
     """Return the picture that lies beside `file`."""
     stem = _stem(file)
-    names = (Path(f"{stem}{middle}{ending}") for ending in PREVIEWS for middle in ("", ".preview"))
-    return next((path for path in names if _readable(path, allowed)), None)
+    names = (f"{stem}{middle}{ending}" for ending in PREVIEWS for middle in ("", ".preview"))
+    return next((Path(path) for path in names if _readable(path, allowed)), None)
 
 
 def save_details(file: ModelFile, changes: Mapping[str, Any], allowed: Collection[str]) -> None:
@@ -84,14 +82,14 @@ def save_details(file: ModelFile, changes: Mapping[str, Any], allowed: Collectio
     Raises `BadRequest` for a field that cannot be written down or a value it cannot have, `SaveError` when the file
     cannot be written.
     """
-    path = Path(f"{_stem(file)}.json")
+    path = f"{_stem(file)}.json"
     kept = _json(path, allowed)
     foreign = not kept and _text(path, allowed) not in ("", "{}")
-    if foreign or (path.is_symlink() and not _readable(path, allowed)):
-        raise SaveError("not_ours_to_write", file=str(path))
+    if foreign or (os.path.islink(path) and not _readable(path, allowed)):
+        raise SaveError("not_ours_to_write", file=path)
     for name, value in changes.items():
         kept[_name(name)] = _checked(name, value)
-    _write(path, json.dumps(kept, ensure_ascii=False, indent=4).encode())
+    _write(Path(path), json.dumps(kept, ensure_ascii=False, indent=4).encode())
 
 
 def set_preview(file: ModelFile, image: Path) -> None:
@@ -127,21 +125,36 @@ def _metadata(file: ModelFile) -> dict[str, str]:
     return {}
 
 
-def _readable(path: Path, allowed: Collection[str]) -> bool:
-    return path.is_file() and (not path.is_symlink() or within(os.path.realpath(path), allowed))
-
-
-def _text(path: Path, allowed: Collection[str]) -> str:
+def _readable(path: str, allowed: Collection[str]) -> bool:
     try:
-        if not _readable(path, allowed):
-            return ""
-        with path.open("rb") as file:
+        mode = os.lstat(path).st_mode
+    except OSError:
+        return False
+    if stat.S_ISLNK(mode):
+        return os.path.isfile(path) and within(os.path.realpath(path), allowed)
+    return stat.S_ISREG(mode)
+
+
+def _text(path: str, allowed: Collection[str]) -> str:
+    if not _readable(path, allowed):
+        return ""
+    try:
+        with open(path, "rb") as file:
             return file.read(LARGEST).decode("utf-8-sig", "replace").strip()
     except OSError:
         return ""
 
 
-def _json(path: Path, allowed: Collection[str]) -> dict[str, Any]:
+def _described(stem: str, civitai: Mapping[str, Any], metadata: Mapping[str, str], allowed: Collection[str]) -> str:
+    """Return the description in a text file, else Civitai's, else the file's own."""
+    if text := _text(f"{stem}.txt", allowed) or _text(f"{stem}.description.txt", allowed):
+        return text
+    model = civitai.get("model")
+    of_model = _line(model.get("description")) if isinstance(model, dict) else ""
+    return _plain(_line(civitai.get("description")) or of_model or metadata.get("modelspec.description", ""))
+
+
+def _json(path: str, allowed: Collection[str]) -> dict[str, Any]:
     try:
         found = json.loads(_text(path, allowed) or "{}")
     except (ValueError, RecursionError):

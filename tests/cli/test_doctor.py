@@ -8,6 +8,7 @@ import pytest
 from modules.commands import doctor
 from modules.library.database import Database
 from tests.cli.conftest import Command
+from tests.fake_networks import write_lora
 
 
 def test_healthy_house(run: Command, tmp_path: Path) -> None:
@@ -56,7 +57,7 @@ def test_strange_model_is_named(run: Command, tmp_path: Path) -> None:
     strange.mkdir(parents=True)
     (strange / "model_index.json").write_text("{}")
     ran = run("doctor", "--ckpt-dir", str(tmp_path / "more"))
-    assert ran.code == 1 and "strange is no model" in ran.out
+    assert ran.code == 1 and "strange cannot be used" in ran.out
 
 
 def test_device_that_is_not_there(run: Command) -> None:
@@ -69,3 +70,10 @@ def test_missing_package_and_full_disk(run: Command, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(doctor, "LITTLE_DISK", 1e30)
     ran = run("doctor")
     assert ran.code == 1 and "rich>=14 is needed" in ran.out and "are free on the disk" in ran.out
+
+
+def test_files_of_other_kinds_are_counted(run: Command, tmp_path: Path) -> None:
+    write_lora(tmp_path / "more" / "good.safetensors")
+    (tmp_path / "more" / "page.safetensors").write_text("<html>")
+    ran = run("doctor", "--lora-dir", str(tmp_path / "more"))
+    assert "Lora: 2 files, 1 of them cannot be used" in ran.out

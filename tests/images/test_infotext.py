@@ -117,3 +117,16 @@ def test_what_is_written_is_read_back(prompt: str, negative: str, seed: int, not
     assert fields["Sampler"] == "DPM++ 2M"
     if "Seed" not in notes:
         assert fields["Seed"] == str(seed)
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("sub/v1-5-pruned.safetensors", "v1-5-pruned"),
+        ("model.ckpt", "model"),
+        ("starter", "starter"),
+        ("animals/Ape v1.5", "Ape v1.5"),
+    ],
+)
+def test_a_checkpoint_is_named_as_other_tools_name_it(name: str, written: str) -> None:
+    assert infotext.read(infotext.write(changed(model=name)))["Model"] == written

@@ -1,4 +1,4 @@
-"""What is known of model files: kept, replaced, forgotten; and a database that fails stops nobody."""
+"""What is known of model files: kept and replaced; and a database that fails stops nobody."""
 
 from pathlib import Path
 
@@ -26,8 +26,6 @@ def test_a_row_replaces_the_one_of_its_path(tmp_path: Path) -> None:
     index.keep([ONE])
     index.keep([ONE._replace(mark="11:21", sha256="")])
     assert index.all("lora")[ONE.path].sha256 == ""
-    index.forget("lora", [ONE.path, "absent"])
-    assert index.all("lora") == {}
 
 
 def test_thousands_at_once(tmp_path: Path) -> None:
@@ -36,8 +34,6 @@ def test_thousands_at_once(tmp_path: Path) -> None:
     index.keep(rows)
     index.keep(rows)
     assert index.all("lora") == {row.path: row for row in rows}
-    index.forget("lora", [row.path for row in rows[1:]])
-    assert list(index.all("lora")) == ["/0"]
 
 
 def test_a_database_without_the_table_knows_nothing(tmp_path: Path) -> None:
@@ -46,7 +42,6 @@ def test_a_database_without_the_table_knows_nothing(tmp_path: Path) -> None:
         session.execute(text("DROP TABLE models"))
     index = ModelIndex(database)
     index.keep([ONE])
-    index.forget("lora", [ONE.path])
     assert index.all("lora") == {} and index.get("lora", ONE.path) is None
 
 

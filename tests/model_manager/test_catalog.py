@@ -365,7 +365,7 @@ def test_a_hash_is_not_kept_for_a_file_that_changed_meanwhile(tmp_path: Path, mo
         assert catalog.refresh()
         return "0" * 64
 
-    monkeypatch.setattr("modules.model_manager.catalog.sha256_of", slowly)
+    monkeypatch.setattr("modules.model_manager.chores.sha256_of", slowly)
     assert catalog.hashed(file).hash == ""
 
 

@@ -66,7 +66,7 @@ def test_what_another_process_worked_out_is_taken_over(root: Path, monkeypatch: 
     page, worker = (Catalog(settings, {}, database) for _ in range(2))
     page.files("lora")
     hashed = worker.hashed(worker.find("first", "lora"))
-    monkeypatch.setattr("modules.model_manager.catalog.sha256_of", lambda *_: pytest.fail("hashed again"))
+    monkeypatch.setattr("modules.model_manager.chores.sha256_of", lambda *_: pytest.fail("hashed again"))
     assert page.hashed(page.find("first", "lora")) == hashed
     database.close()
 
@@ -89,7 +89,7 @@ def test_an_end_does_not_wait_for_a_long_hash(root: Path, monkeypatch: pytest.Mo
             pass
         return ""
 
-    monkeypatch.setattr("modules.model_manager.catalog.sha256_of", endless)
+    monkeypatch.setattr("modules.model_manager.chores.sha256_of", endless)
     catalog = Catalog(Settings(data_dir=root), {})
     catalog.watch()
     assert begun.wait(60)
@@ -105,7 +105,7 @@ def test_what_cannot_be_hashed_is_not_tried_for_ever(root: Path, monkeypatch: py
         tries.append(path)
         raise OSError
 
-    monkeypatch.setattr("modules.model_manager.catalog.sha256_of", unreadable)
+    monkeypatch.setattr("modules.model_manager.chores.sha256_of", unreadable)
     write_lora(root / "models" / "Lora" / "second.safetensors")
     catalog = Catalog(Settings(data_dir=root), {})
     catalog.watch()
