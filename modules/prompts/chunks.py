@@ -45,7 +45,8 @@ def chunks(
     A full chunk is cut at its last comma when that lies at most `backtrack` tokens back, so that a phrase stays whole
     (0: never). A chunk with fewer than 75 tokens is filled up with the end token, and after the first one with `pad`
     (SD 2 and the second encoder of SDXL: 0). A `learned` word takes a token for each of its vectors and is not divided
-    between chunks.
+    between chunks; at weight 0 it is left out. (A1111 keeps it and silences its own places only, so that it still
+    speaks through the tokens after it.)
     """
     filled = _fill(parts, tokenize, backtrack, learned)
     if len(filled) > 1 and not filled[-1]:
@@ -126,7 +127,8 @@ def _fill(parts: Iterable[Part], tokenize: Tokenize, backtrack: int, learned: Le
         while place < len(tokens):
             word = learned.at(tokens, place) if learned else None
             if word:
-                filler.word(word.name, word.vectors, part.weight)
+                if part.weight:
+                    filler.word(word.name, word.vectors, part.weight)
                 place += word.tokens
             else:
                 filler.token(tokens[place], part.weight)

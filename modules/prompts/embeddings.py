@@ -54,11 +54,14 @@ class LearnedWords:
         return next((word for word in self._beginning(tokens, position) if word.vectors), None)
 
     def within(self, text: str) -> tuple[list[str], list[str]]:
-        """Return the names that `text` holds, in order, and those that stand there but cannot be used; each once."""
+        """Return the names that `text` holds, in order, and those that stand there but cannot be used; each once.
+
+        A name at weight 0 is read by nobody, so it is neither.
+        """
         found: dict[str, None] = {}
         refused: dict[str, None] = {}
         for part in attention(text):
-            tokens = self._tokenize(part.text) if isinstance(part, Weighted) else ()
+            tokens = self._tokenize(part.text) if isinstance(part, Weighted) and part.weight else ()
             place = 0
             while place < len(tokens):
                 step = 1

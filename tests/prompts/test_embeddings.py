@@ -88,6 +88,16 @@ def test_it_has_the_weight_of_its_brackets(clip: ClipTokenizer) -> None:
     assert [chunk.weights[place] for place, _, _ in chunk.learned] == [1.5, 1.5]
 
 
+def test_at_weight_0_it_is_left_out(clip: ClipTokenizer) -> None:
+    prompts = Prompts(clip, {"style": 2})
+    assert prompts.read("a cat (style:0)") == prompts.read("a cat")
+    assert prompts.found("a cat (style:0), style") == ["style"]
+    assert prompts.count("a cat (style:0)") == (2, 75)
+    assert prompts.words.within("(style:0)") == ([], [])
+    (kept,) = prompts.read("a (cat:0)")
+    assert kept.weights[2] == 0, "an ordinary word stays where it is"
+
+
 def test_it_is_never_divided_between_chunks(clip: ClipTokenizer) -> None:
     first, second = Prompts(clip, {"style": 8}).read("dog " * 70 + "style")
     assert not first.learned
