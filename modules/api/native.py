@@ -9,7 +9,7 @@ from fastapi import APIRouter, Body, HTTPException, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
 from modules.api import memory, models, pictures
-from modules.errors import BadRequest, DownloadError, EaselError, UnknownModel
+from modules.errors import BadRequest, DownloadError, EaselError, ModelError, UnknownModel
 from modules.events import EVENT
 from modules.library.pictures import LOCAL
 from modules.request import make_request
@@ -34,10 +34,11 @@ def router(server: Server, forms: Mapping[str, Collection[str]]) -> APIRouter:
 
 
 def refusal(request: Request, error: Exception) -> Response:
-    """Answer an `EaselError`: 404 for an unknown model, 422 for a bad request, 500 otherwise, with the sentence."""
+    """Answer an `EaselError` with the sentence: 404 for an unknown model, 422 for what cannot be met, 500 otherwise."""
     if not isinstance(error, EaselError):
         raise error
-    status = 404 if isinstance(error, UnknownModel) else 422 if isinstance(error, BadRequest | DownloadError) else 500
+    unmet = isinstance(error, BadRequest | ModelError | DownloadError)
+    status = 404 if isinstance(error, UnknownModel) else 422 if unmet else 500
     return JSONResponse({"error": error.key, "message": str(error)}, status)
 
 
