@@ -163,6 +163,14 @@ class Model(Protocol):
         """Return the clean latents guessed for `x` (B, C, h, w; float32) at `sigma`: one network call."""
         ...
 
+    def with_vae(self, vae: Header, home: torch.device | None = None) -> Model:
+        """Return a model that shares all weights with this one but those of its autoencoder, which come from `vae`.
+
+        They are put to `home`, if that is elsewhere. Raises `BrokenFile` when there is none in it, `WrongFamily` when
+        it is made for other latents.
+        """
+        ...
+
     def encode_pictures(self, pixels: Tensor) -> Tensor:
         """Return the latents (B, C, h, w; float32) of `pixels` (B, 3, H, W; -1..1), the same ones each time."""
         ...
@@ -228,12 +236,5 @@ class Family(Protocol):
 
         The model computes on `device`; its weights are put to `home`, if that is elsewhere and they are to come when
         they are used. Raises `BrokenFile` saying what is missing from it. Never touches the network.
-        """
-        ...
-
-    def change_vae(self, model: Model, vae: Header, home: torch.device | None = None) -> Model:
-        """Return a model that shares all weights with `model` but those of its autoencoder, which are read from `vae`.
-
-        Raises `BrokenFile` when there is none in it, `WrongFamily` when it is made for other latents.
         """
         ...

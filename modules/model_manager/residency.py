@@ -215,7 +215,7 @@ class ModelManager:
         header = kept.header if vae is None else read_header(vae.path)
         home = MAIN if kept.turns is not None else None
         with torch.inference_mode(False), torch.no_grad():
-            model = kept.model.family.change_vae(kept.model, header, home)
+            model = kept.model.with_vae(header, home)
         if kept.turns is not None and kept.offload != "none":
             kept.turns.close()
             kept.turns = Turns(model.parts, self.device, kept.offload, self._spare())

@@ -1,4 +1,4 @@
-"""A checkpoint's own autoencoder, the one beside it, or the one that was chosen: the picture shows which, and says it."""
+"""A checkpoint's own autoencoder, the one beside it, or a chosen one: picture and recipe show which."""
 
 from __future__ import annotations
 

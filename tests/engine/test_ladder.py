@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import torch
 from torch import Tensor
 
 from modules.engine.engine import Engine
-from modules.engine.guidance import plan_calls
+from modules.engine.guidance import Call, plan_calls
 from modules.engine.ladder import LABEL, Ladder
 from modules.engine.memory import NoRoom, alone
 from modules.errors import OutOfMemory
@@ -52,11 +54,15 @@ def cramp(monkeypatch: pytest.MonkeyPatch, pictures: int = 99, tile: int = 0) ->
     monkeypatch.setattr(UnetModel, "decode", cramped_decode)
 
 
+def forced(plan: Callable[..., list[Call]], *given: Any, together: bool) -> list[Call]:
+    return plan(*given, together=True)
+
+
 def test_a_batch_that_is_too_large_is_made_in_smaller_ones_of_the_same_pictures(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # as on a GPU: all pictures of a batch in one call
-    monkeypatch.setattr("modules.engine.engine.plan_calls", lambda *given, together: plan_calls(*given, together=True))
+    monkeypatch.setattr("modules.engine.engine.plan_calls", partial(forced, plan_calls))
     whole = make(engine, batch_size=4, batch_count=2)
     cramp(monkeypatch, pictures=2)
     report = RecordingReport()

@@ -6,7 +6,7 @@ import gc
 from collections.abc import Mapping
 from pathlib import Path
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 import pytest
 import torch
 from safetensors.torch import save_file

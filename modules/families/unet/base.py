@@ -96,9 +96,3 @@ class UnetFamily:
         from modules.families.unet.load import load_unet
 
         return load_unet(self, header, device, dtype, vae, home)
-
-    def change_vae(self, model: Model, vae: Header, home: torch.device | None = None) -> Model:
-        """Return `model` with the autoencoder of `vae`; raise `BrokenFile` or `WrongFamily` when it cannot have it."""
-        from modules.families.unet.load import change_vae
-
-        return change_vae(self, model, vae, home)

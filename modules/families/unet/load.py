@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from types import MappingProxyType
 from typing import Any, Protocol
 
 import torch
-from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import nn
 from transformers.models.clip.configuration_clip import CLIPTextConfig
 from transformers.models.clip.modeling_clip import CLIPTextModel, CLIPTextModelWithProjection
 
-from modules.errors import BrokenFile, WrongFamily
-from modules.families.family import Family, Header, LatentFormat, Model
-from modules.families.unet.attention import SlicedAttention
-from modules.families.unet.convolution import quicken
+from modules.errors import BrokenFile
+from modules.families.family import Header, LatentFormat
+from modules.families.unet.autoencoder import VaeTraits, check_there, load_autoencoder, scaled
+from modules.families.unet.making import made, place_buffers, suit
 from modules.families.unet.model import UnetModel
 from modules.families.unet.objective import prediction_of
 from modules.families.unet.reading import Reading
@@ -27,20 +25,15 @@ from modules.families.unet.velocity import says_velocity
 from modules.families.unet.weights import fill
 from modules.prompts.vocabulary import ClipTokenizer
 
-# What a malformed config makes the libraries' constructors raise.
-MALFORMED = (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError, ZeroDivisionError)
-# The names of a VAE's projections before diffusers 0.15, and now.
-VAE_ATTENTION = MappingProxyType({"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"})
 # What text encoders are stored with and no picture needs, unless the encoder has a place for it.
 UNREAD = ("position_ids", "logit_scale", "text_projection", "text_projection.weight", "text_projection.bias")
 
 
-class UnetTraits(Family, Protocol):
+class UnetTraits(VaeTraits, Protocol):
     """What a U-Net family says of its checkpoints, beyond what every family does (`unet/base.py`)."""
 
     aligned: tuple[float, ...]
     silent: bool
-    example_vae: str
 
     @property
     def tokenizer(self) -> ClipTokenizer:
@@ -77,15 +70,15 @@ def load_unet(
     readings = family.readings(header)
     _complete(family, header, vae, readings)
     with unfilled():
-        unet = _made(header, "unet", UNet2DConditionModel.from_config)
-        encoders = tuple(TextEncoder(each, _made(header, each.part, _text_maker(each))) for each in readings)
-    _suit(unet, device, dtype)
-    autoencoder = _autoencoder(family, vae, device, dtype, home)
+        unet = made(header, "unet", UNet2DConditionModel.from_config)
+        encoders = tuple(TextEncoder(each, made(header, each.part, _text_maker(each))) for each in readings)
+    suit(unet, device, dtype)
+    autoencoder = load_autoencoder(family, vae, device, dtype, home)
     fill(unet, header.part("unet"), device, dtype, home=home)
     for encoder in encoders:
         fill(encoder.module, header.part(encoder.reading.part), device, dtype, _text_keys(encoder.module), home)
     for module in (unet, *(each.module for each in encoders)):
-        _place_buffers(module, place)
+        place_buffers(module, place)
     velocity = family.asks_network(header) and says_velocity(unet, place, dtype)
     return UnetModel(
         family=family,
@@ -103,31 +96,6 @@ def load_unet(
     )
 
 
-def change_vae(family: UnetTraits, model: Model, vae: Header, home: torch.device | None = None) -> UnetModel:
-    """Return `model`, one of this family's, with the autoencoder of `vae`, and everything else shared with it.
-
-    Raises `BrokenFile` when there is none or weights are missing, `WrongFamily` when it is made for other latents.
-    """
-    assert isinstance(model, UnetModel)
-    if "vae" not in vae.configs:
-        raise BrokenFile("vae_missing", file=str(vae.path), family=family.name, example=family.example_vae)
-    autoencoder = _autoencoder(family, vae, model.device, model.dtype, home)
-    told = _latent(family, vae, vae)
-    return replace(model, vae=autoencoder, latent=replace(model.latent, scale=told.scale, shift=told.shift))
-
-
-def _autoencoder(
-    family: UnetTraits, header: Header, device: torch.device, dtype: torch.dtype, home: torch.device | None
-) -> AutoencoderKL:
-    with unfilled():
-        vae: AutoencoderKL = _made(header, "vae", AutoencoderKL.from_config)
-    _made_for(family, header, vae)
-    _suit(vae, device, dtype)
-    fill(vae, header.part("vae"), device, dtype, _vae_key, home)
-    _place_buffers(vae, home or device)
-    return vae
-
-
 def _complete(family: UnetTraits, header: Header, vae: Header, readings: tuple[Reading, ...]) -> None:
     """Raise `BrokenFile` naming the component that is not there, and where to get it."""
     if "unet" not in header.configs:
@@ -135,49 +103,12 @@ def _complete(family: UnetTraits, header: Header, vae: Header, readings: tuple[R
     for reading in readings:
         if reading.part not in header.configs:
             raise BrokenFile("text_encoder_missing", file=str(header.path), part=reading.part, family=family.name)
-    if "vae" not in vae.configs:
-        raise BrokenFile("vae_missing", file=str(vae.path), family=family.name, example=family.example_vae)
-
-
-def _made_for(family: UnetTraits, header: Header, vae: AutoencoderKL) -> None:
-    """Raise `WrongFamily` for an autoencoder whose latents are not the family's."""
-    channels, factor = vae.config.latent_channels, 2 ** (len(vae.config.block_out_channels) - 1)
-    if (channels, factor) != (family.latent.channels, family.latent.factor):
-        raise WrongFamily(
-            "vae_latents",
-            file=str(header.path),
-            family=family.name,
-            channels=channels,
-            factor=factor,
-            wanted=f"{family.latent.channels}, 1/{family.latent.factor}",
-        )
-
-
-def _made(header: Header, part: str, make: Callable[[dict[str, Any]], Any]) -> Any:
-    try:
-        return make(dict(header.configs[part]))
-    except MALFORMED as error:
-        raise BrokenFile("model_config", file=str(header.path), part=part, reason=str(error)) from error
+    check_there(family, vae)
 
 
 def _text_maker(reading: Reading) -> Callable[[dict[str, Any]], nn.Module]:
     kind = CLIPTextModelWithProjection if reading.pooled else CLIPTextModel
     return lambda config: kind(CLIPTextConfig.from_dict(config))
-
-
-def _suit(network: UNet2DConditionModel | AutoencoderKL, device: torch.device, dtype: torch.dtype) -> None:
-    """Choose, before it is filled, how a network computes fastest on a CPU."""
-    if device.type == "cpu" and dtype == torch.float32:
-        quicken(network)
-    if device.type == "cpu" and dtype == torch.bfloat16:
-        network.set_attn_processor(SlicedAttention())
-
-
-def _vae_key(key: str) -> str:
-    """Return a VAE key by its present name."""
-    before, attention, after = key.partition(".attentions.0.")
-    name, _, kind = after.partition(".")
-    return f"{before}{attention}{VAE_ATTENTION.get(name, name)}.{kind}" if attention else key
 
 
 def _text_keys(module: nn.Module) -> Callable[[str], str | None]:
@@ -202,27 +133,17 @@ def _text_keys(module: nn.Module) -> Callable[[str], str | None]:
     return rename
 
 
-def _place_buffers(module: nn.Module, device: torch.device) -> None:
-    """Make the position tables, which no file holds; they are the only buffers these networks have."""
-    for owner in module.modules():
-        for name, buffer in owner.named_buffers(recurse=False):
-            if buffer.is_meta:
-                setattr(owner, name, torch.arange(buffer.shape[-1], device=device).expand(buffer.shape))
-
-
 def _latent(family: UnetTraits, header: Header, vae: Header) -> LatentFormat:
     """Return the family's latent format with what the checkpoint, or the autoencoder beside it, says of its own."""
-    config, own = vae.configs.get("vae", {}), header.configs.get("easel", {})
+    own = header.configs.get("easel", {})
     try:
         rgb = tuple((float(r), float(g), float(b)) for r, g, b in own.get("latent_rgb", family.latent.rgb))
         red, green, blue = (float(each) for each in own.get("latent_rgb_bias", family.latent.bias))
-        scale = float(config.get("scaling_factor", family.latent.scale))
-        shift = float(config.get("shift_factor") or family.latent.shift)
     except (TypeError, ValueError) as error:
         raise BrokenFile("model_config", file=str(header.path), part="easel", reason=str(error)) from error
-    if len(rgb) != family.latent.channels or not scale:
+    if len(rgb) != family.latent.channels:
         raise BrokenFile("model_config", file=str(header.path), part="easel", reason="latent_rgb")
-    return replace(family.latent, scale=scale, shift=shift, rgb=rgb, bias=(red, green, blue))
+    return scaled(replace(family.latent, rgb=rgb, bias=(red, green, blue)), vae)
 
 
 def _sized(header: Header, unet: UNet2DConditionModel, encoders: tuple[TextEncoder, ...]) -> int:

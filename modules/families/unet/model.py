@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor, nn
 
-from modules.families.family import NOTHING_LEARNED, Conditioning, Family, LatentFormat, Learned
+from modules.families.family import NOTHING_LEARNED, Conditioning, Header, LatentFormat, Learned
+from modules.families.unet.autoencoder import VaeTraits, load_autoencoder, scaled
 from modules.families.unet.text import TextEncoder
 from modules.prompts.chunks import EOS, Chunk
 from modules.prompts.vocabulary import ClipTokenizer
@@ -29,7 +30,7 @@ class UnetModel:
     the picture its U-Net is told: none, 5 (size, crop, score) or 6 (size, crop, target size).
     """
 
-    family: Family
+    family: VaeTraits
     unet: UNet2DConditionModel
     vae: AutoencoderKL
     encoders: tuple[TextEncoder, ...]
@@ -93,6 +94,15 @@ class UnetModel:
             return_dict=False,
         )[0]
         return self.prediction.denoised(x, sigma, said.to(x.dtype))
+
+    def with_vae(self, vae: Header, home: torch.device | None = None) -> UnetModel:
+        """Return this model with the autoencoder of `vae`, its weights put to `home`; the others are shared.
+
+        Raises `BrokenFile` when there is none or weights are missing, `WrongFamily` when it is made for other latents.
+        """
+        made = load_autoencoder(self.family, vae, self.device, self.dtype, home)
+        latent = replace(self.latent, scale=self.family.latent.scale, shift=self.family.latent.shift)
+        return replace(self, vae=made, latent=scaled(latent, vae))
 
     def encode_pictures(self, pixels: Tensor) -> Tensor:
         """Return the latents (B, C, h, w; float32) of `pixels` (B, 3, H, W; -1..1): the middle of what they may be."""
