@@ -1,6 +1,7 @@
 """The browser of the models folder and the row on top, in a real browser, on files that the tests make."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -38,14 +39,14 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_hypernetwork(folder / "hypernetworks" / "water.pt")
     write_vae(folder / "VAE" / "bright.safetensors")
     for place in range(MANY):
-        write_lora(folder / "Lora" / "many" / f"each-{place:03}.safetensors")
+        write_lora(folder / "Lora" / "many" / f"z-each-{place:03}.safetensors")
     return folder
 
 
 @pytest.fixture(autouse=True)
 def patience() -> Iterator[None]:
     """Wait longer than Playwright does by itself: the machine may be busy."""
-    expect.set_options(timeout=60_000)
+    expect.set_options(timeout=30_000)
     yield
     expect.set_options(timeout=5_000)
 
@@ -167,7 +168,7 @@ def test_a_quick_checkpoint_brings_its_steps_and_takes_them_along(visit: Visit) 
     expect(studio.box("steps")).to_have_value("4")
     expect(studio.box("sampler")).to_have_value("Euler")
     assert float(studio.box("cfg_scale").input_value()) <= 2
-    expect(studio.box("model")).to_have_value("quick_lightning_4step.safetensors", timeout=PATIENCE)
+    expect(studio.box("model")).to_have_value(re.compile("^quick_lightning_4step.safetensors"))
     choose(studio, "plain.safetensors")
     expect(studio.box("steps")).to_have_value("20")
     expect(studio.box("cfg_scale")).to_have_value("7")
