@@ -47,12 +47,12 @@ def _strips(picture: Image.Image) -> tuple[Nibbles, Nibbles] | None:
     if picture.width * picture.height > MOST_PIXELS:
         return None
     pixels: Nibbles = np.asarray(picture.convert("RGB"))
-    shown = (pixels > 0).all(axis=2)
+    shown: NDArray[np.bool_] = np.asarray((pixels > 0).all(axis=2))
     if not shown.any():
         return None
     rows, columns = np.flatnonzero(shown.any(axis=1)), np.flatnonzero(shown.any(axis=0))
-    nibbles = pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] & 0x0F
-    black = np.flatnonzero(~nibbles.any(axis=(0, 2)))
+    nibbles: Nibbles = pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] & np.uint8(0x0F)
+    black = np.flatnonzero(nibbles.max(axis=0).max(axis=1) == 0)
     if len(black) < 2:
         return None
     left, right = nibbles[:, : black[0]], nibbles[:, black[-1] + 1 :]
