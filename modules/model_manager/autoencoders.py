@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from modules.errors import UnknownModel
-from modules.model_manager.catalog import Catalog, ModelFile, Stamp, stamp_of
-from modules.model_manager.hashing import sha256_of
+from modules.model_manager.catalog import Catalog, ModelFile
 from modules.model_manager.kinds import VAE_BESIDE
-from modules.model_manager.model_file import DIGITS, stem_of
+from modules.model_manager.model_file import stem_of
 
 AUTOMATIC = "Automatic"
 OWN = "None"
@@ -19,7 +16,6 @@ class Autoencoders:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        self._hashes: dict[Stamp, str] = {}  # of those that lie beside a checkpoint, which no catalog lists
 
     def chosen(self, checkpoint: ModelFile, wanted: str) -> ModelFile | None:
         """Return the file a request wants, with its hash, or None for the checkpoint's own.
@@ -46,12 +42,9 @@ class Autoencoders:
             return None
 
     def _beside(self, checkpoint: ModelFile) -> ModelFile | None:
-        stem = stem_of(checkpoint.path.name)
-        for ending in VAE_BESIDE:
-            path = checkpoint.path.with_name(stem + ending)
-            if path.is_file():
-                return self._hashed(ModelFile(path.name, path, kind="vae"))
-        return None
+        places = {checkpoint.path.with_name(stem_of(checkpoint.path.name) + ending) for ending in VAE_BESIDE}
+        file = next((file for file in self._catalog.files("vae") if file.path in places), None)
+        return self._catalog.hashed(self._catalog.find(file.name, "vae")) if file else None
 
     def _namesake(self, checkpoint: ModelFile) -> ModelFile | None:
         stem = stem_of(checkpoint.path.name).lower()
@@ -59,10 +52,3 @@ class Autoencoders:
             if not file.problem and file.stem.lower() in (stem, f"{stem}.vae"):
                 return self._catalog.hashed(file)
         return None
-
-    def _hashed(self, file: ModelFile) -> ModelFile:
-        stamp = stamp_of(file.path)
-        if stamp not in self._hashes:
-            self._hashes[stamp] = sha256_of(file.path)
-        sha256 = self._hashes[stamp]
-        return replace(file, sha256=sha256, hash=sha256[:DIGITS])

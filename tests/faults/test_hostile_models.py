@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
 import struct
 import zipfile
 from collections.abc import Callable
@@ -13,8 +14,10 @@ import pytest
 
 from modules.errors import ModelError
 from modules.library.database import Database
+from modules.model_manager.autoencoders import Autoencoders
 from modules.model_manager.catalog import Catalog
 from modules.settings import Settings
+from tests.fake_models import make_sd1
 from tests.fake_networks import beside, picture, write_embedding, write_lora, write_tensors
 
 Made = Callable[[Path], object]
@@ -282,3 +285,20 @@ def test_an_embedding_of_absurd_size_is_only_measured(tmp_path: Path) -> None:
     (folder / "absurd.safetensors").write_bytes(struct.pack("<Q", len(text)) + text)
     catalog = Catalog(Settings(data_dir=tmp_path), {})
     assert {file.name: bool(file.problem) for file in catalog.files("embedding")} == {"absurd": True, "fine": False}
+
+
+def test_a_vae_beside_its_checkpoint_is_no_way_out_either(tmp_path: Path) -> None:
+    folder = tmp_path / "models" / "Stable-diffusion"
+    model = make_sd1(folder / "dream")
+    outside = shutil.copy(model / "vae" / "diffusion_pytorch_model.safetensors", tmp_path / "outside.safetensors")
+    beside = folder / "dream.vae.safetensors"
+    beside.symlink_to(outside)
+    catalog = Catalog(Settings(data_dir=tmp_path))
+    autoencoders = Autoencoders(catalog)
+    with pytest.raises(ModelError, match="leads out"):
+        autoencoders.chosen(catalog.find("dream"), "Automatic")
+    assert autoencoders.chosen(catalog.find("dream"), "None") is None
+    beside.unlink()
+    shutil.copy(outside, beside)
+    found = autoencoders.chosen(catalog.find("dream"), "Automatic")
+    assert found is not None and found.path == beside and len(found.hash) == 10

@@ -178,12 +178,17 @@ def test_a_folder_that_two_settings_name_is_read_once(tmp_path: Path) -> None:
     assert names(catalog, "lora") == ["a"]
 
 
-def test_a_vae_may_lie_beside_its_checkpoint(tmp_path: Path) -> None:
-    shapes = {"decoder.conv_in.weight": (8, 4, 3, 3), "encoder.conv_in.weight": (8, 3, 3, 3)}
-    write_tensors(checkpoints(tmp_path) / "sub" / "dream.vae.safetensors", shapes)
-    write_tensors(tmp_path / "models" / "VAE" / "clear.safetensors", shapes)
+def test_a_vae_may_lie_beside_its_checkpoint(tmp_path: Path, tiny: Path) -> None:
+    weights = tiny / "vae" / "diffusion_pytorch_model.safetensors"
+    for place in (
+        checkpoints(tmp_path) / "sub" / "dream.vae.safetensors",
+        tmp_path / "models" / "VAE" / "x.safetensors",
+    ):
+        place.parent.mkdir(parents=True)
+        shutil.copy(weights, place)
     catalog = library(tmp_path)
-    assert names(catalog, "vae") == ["clear.safetensors", "dream.vae.safetensors"]
+    found = [("dream.vae.safetensors", ""), ("x.safetensors", "")]
+    assert [(file.name, file.problem) for file in catalog.files("vae")] == found
     assert names(catalog, "checkpoint") == []
 
 
