@@ -13,8 +13,8 @@ from types import MappingProxyType
 ROOT = Path(__file__).resolve().parent.parent
 
 FLOORS: Mapping[str, int] = MappingProxyType(
-    {room: 1 for room in ("words", "errors", "request", "result", "events", "hooks", "plugins", "offers", "settings", "tasks")}
-    | {"setup": 1}
+    dict.fromkeys(("words", "errors", "request", "result", "events", "hooks", "plugins", "offers", "settings"), 1)
+    | {"setup": 1, "tasks": 1}
     | dict.fromkeys(("sampling", "prompts", "images", "library"), 2)
     | dict.fromkeys(("families", "controls", "upscalers"), 3)
     | {"model_manager": 4}
