@@ -244,9 +244,15 @@ class ModelManager:
     def _too_much(self, size: int) -> bool:
         if len(self._kept) >= self._limits.count:
             return True
-        if self._limits.offload in ("medvram", "lowvram") and self.device != MAIN:
-            return size > self._memory(MAIN)[0] - self._limits.reserve
-        return size > self._spare()
+        if self.device == MAIN or self._fits_whole(size):
+            return size > self._spare()
+        return size > self._memory(MAIN)[0] - self._limits.reserve  # its weights will wait there
+
+    def _fits_whole(self, size: int) -> bool:
+        """Return whether a model of that many bytes may be on the device as a whole, if it has it for itself."""
+        if self._limits.offload != "auto":
+            return self._limits.offload == "none"
+        return size <= self._memory(self.device)[1] - self._limits.reserve
 
     def _drop_oldest(self) -> bool:
         """Let go of the model used longest ago that nobody has borrowed; return whether there was one."""

@@ -28,6 +28,11 @@ def test_flags_become_settings(tmp_path: Path) -> None:
     assert settings("--use-cpu").device == settings("--use-cpu", "all").device == "cpu"
     assert settings("--ckpt-dir", "a", "--ckpt-dir", "b").ckpt_dir == (Path("a"), Path("b"))
     assert settings("--server-name", "::1", "--preview-every", "5", "--start-paused").preview_every == 5
+    assert (settings("--medvram").offload, settings("--lowvram").offload, settings().offload) == (
+        "medvram",
+        "lowvram",
+        "auto",
+    )
     assert settings("--disable-all-extensions").extensions is None
 
 
