@@ -14,6 +14,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -90,13 +91,23 @@ def copy_with_holes(source: Path, target: Path) -> None:
         file.truncate(source.stat().st_size)
 
 
-def seconds(run: Callable[[], object], rounds: int = 1) -> float:
-    taken = []
-    for _ in range(rounds):
-        begun = time.perf_counter()
+@dataclass(frozen=True)
+class Taken:
+    """Seconds by the clock, and of this process's own work: what it takes when nothing else runs."""
+
+    wall: float
+    work: float
+
+
+def take(*runs: Callable[[], object]) -> Taken:
+    """Return the medians of `runs`."""
+    walls, works = [], []
+    for run in runs:
+        wall, work = time.perf_counter(), time.process_time()
         run()
-        taken.append(time.perf_counter() - begun)
-    return statistics.median(taken)
+        walls.append(time.perf_counter() - wall)
+        works.append(time.process_time() - work)
+    return Taken(statistics.median(walls), statistics.median(works))
 
 
 def first_page(catalog: Catalog) -> None:
@@ -112,19 +123,22 @@ def main() -> None:
         fill(root)
         settings = Settings(data_dir=root)
         database = Database(settings.database_url)
-        taken: dict[str, float] = {}
         catalog = Catalog(settings, database=database)
-        taken["first scan"] = seconds(lambda: catalog.files("lora"))
+        taken = {"first scan": take(lambda: catalog.files("lora"))}
         assert {(file.family, file.problem) for file in catalog.files("lora")} == {("sd1", "")}
         assert len(catalog.files("lora")) == FILES
         restarts = [Catalog(settings, database=database) for _ in range(5)]
-        taken["restart"] = statistics.median(seconds(partial(each.search, "lora")) for each in restarts)
-        asked = iter(("neon", "robot v4", "folder 7 ink", "rank8", "nothing", "4711", "grain oil", "light"))
-        taken["a search"] = seconds(lambda: catalog.search("lora", next(asked), family="sd1", sort="modified"), 8)
-        taken["first page"] = statistics.median(seconds(partial(first_page, each)) for each in restarts)
+        taken["restart"] = take(*(partial(each.search, "lora") for each in restarts))
+        asked = ("neon", "robot v4", "folder 7 ink", "rank8", "nothing", "4711", "grain oil", "light")
+        search = partial(catalog.search, "lora", family="sd1", sort="modified")
+        taken["a search"] = take(*(partial(search, words) for words in asked))
+        taken["first page"] = take(*(partial(first_page, each) for each in restarts))
         database.close()
-    rows = [Row(what, taken[what], most, 1.0) for what, most in MOST.items()]
-    show(f"The catalog on {FILES} LoRA files", rows, "s", ("taken", "allowed"))
+    title = f"The catalog on {FILES} LoRA files"
+    rows = [Row(what, taken[what].wall, most, 1.0) for what, most in MOST.items()]
+    show(f"{title}, by the clock", rows, "s", ("taken", "allowed"))
+    rows = [Row(what, taken[what].work, most, 1.0) for what, most in MOST.items()]
+    show(f"{title}, processor time", rows, "s", ("taken", "allowed"))
 
 
 if __name__ == "__main__":
