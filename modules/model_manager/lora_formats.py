@@ -17,15 +17,15 @@ from torch import Tensor
 Roles = Mapping[str, Tensor]
 
 
-def low_rank(roles: Roles, dim: int | None = None) -> tuple[Tensor, Tensor] | None:
-    """Return (up, down), whose product is the change, the scale in it; None when it is more than that.
+def low_rank(roles: Roles, dim: int | None = None) -> tuple[Tensor, Tensor, float] | None:
+    """Return (up, down, scale), whose product is the change; None when it is more than that.
 
     `up` is (outputs, rank), `down` (rank, inputs * kernel); only the first `dim` ranks count, if given.
     """
     if not roles.keys() <= {"up", "down", "alpha", "scale"} or "up" not in roles or "down" not in roles:
         return None
     up, down = _matrix(roles["up"]), _matrix(roles["down"])
-    return up[:, :dim] * _scale(roles, down.shape[0]), down[:dim]
+    return up[:, :dim], down[:dim], _scale(roles, down.shape[0])
 
 
 def change(roles: Roles, weight: Tensor, dim: int | None = None) -> Tensor | None:

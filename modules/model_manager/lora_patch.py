@@ -41,12 +41,12 @@ def patch_weight(original: Tensor, changes: Sequence[Change], out: Tensor) -> li
     ranks = [_ranks(each, original) for each in changes]
     found = [each for each in ranks if each is not None]
     if len(found) == len(ranks):
-        up, down = torch.cat([up for up, _ in found], dim=1), torch.cat([down for _, down in found])
+        up, down, scale = found[0] if len(found) == 1 else _joined(found)
         rows = _rows(original)
         if original.dtype == torch.float32:
-            torch.addmm(rows, up, down, out=_rows(out))
+            torch.addmm(rows, up, down, alpha=scale, out=_rows(out))
         else:
-            _rows(out).copy_(torch.addmm(rows.float(), up, down))
+            _rows(out).copy_(torch.addmm(rows.float(), up, down, alpha=scale))
         return []
     left_out: list[Change] = []
     work = original.to(torch.float32, copy=True)
@@ -80,8 +80,16 @@ def patch_bias(original: Tensor, changes: Sequence[Change], out: Tensor) -> list
     return left_out
 
 
-def _ranks(wanted: Change, weight: Tensor) -> tuple[Tensor, Tensor] | None:
-    """Return (up, down) of a plain low-rank change in the order `weight` lies in memory, or None."""
+Ranks = tuple[Tensor, Tensor, float]  # (up, down, scale)
+
+
+def _joined(found: Sequence[Ranks]) -> Ranks:
+    """Return several low-rank changes as one of the sum of their ranks."""
+    return torch.cat([up * scale for up, _, scale in found], dim=1), torch.cat([down for _, down, _ in found]), 1.0
+
+
+def _ranks(wanted: Change, weight: Tensor) -> Ranks | None:
+    """Return a plain low-rank change in the order `weight` lies in memory, its strength in the scale, or None."""
     if weight.ndim < 2 or not (weight.is_contiguous() or _is_channels_last(weight)):
         return None
     try:
@@ -90,12 +98,12 @@ def _ranks(wanted: Change, weight: Tensor) -> tuple[Tensor, Tensor] | None:
         return None
     if found is None:
         return None
-    up, down = found
+    up, down, scale = found
     if up.shape[0] != weight.shape[0] or down.shape[1] != weight[0].numel() or up.shape[1] != down.shape[0]:
         return None
     if _is_channels_last(weight):
         down = down.reshape(-1, *weight.shape[1:]).permute(0, 2, 3, 1).reshape(down.shape)
-    return up * wanted.strength, down
+    return up, down, scale * wanted.strength
 
 
 def _rows(weight: Tensor) -> Tensor:

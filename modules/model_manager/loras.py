@@ -22,6 +22,7 @@ from modules.families.family import Model
 from modules.model_manager.embeddings import Embedding, embedding_of
 from modules.model_manager.lora_file import LoraFile, Stamp, read_lora, stamp_of_file
 from modules.model_manager.lora_patch import Change, patch_bias, patch_weight
+from modules.model_manager.lora_room import make_room
 from modules.model_manager.lora_targets import Targets
 from modules.model_manager.memory import memory
 from modules.model_manager.model_file import ModelFile
@@ -158,20 +159,19 @@ class Loras:
                     "lora_family", name=each.file.name, family=file.family, model_family=model.family.name
                 )
         changes, missed = _planned(kept.targets, wanted, files)
-        # What is left of the last set is written over: pages that are there already cost nothing.
         spare, kept.patched, kept.key = kept.patched, {}, ()
         tight = self._is_tight(changes)
+        if not tight:
+            kept.patched = make_room({place: _tensor(place) for place in changes}, spare)
         for place, these in changes.items():
             original = _tensor(place)
             with torch.inference_mode(original.is_inference()):  # a parameter takes tensors of its own kind only
-                out = _like(spare.pop(place, None), original)
+                out = torch.empty_like(original) if tight else kept.patched[place]
                 for misfit in PATCHES[place[1]](original, these, out):
                     missed[misfit.source] += 1
             if tight:
                 originals.append((place, original.to("cpu")))
                 _put(place, out)
-            else:
-                kept.patched[place] = out
         kept.applied = _applied(wanted, files, missed)
         if not tight:
             kept.key = key
@@ -235,12 +235,3 @@ def _put(place: Place, tensor: Tensor) -> None:
     with torch.inference_mode(tensor.is_inference()):
         parameter.data = tensor.to(parameter.device)
 
-
-def _like(spare: Tensor | None, original: Tensor) -> Tensor:
-    """Return room for a tensor laid out like `original`: `spare` where that is such a one."""
-    fits = (
-        spare is not None
-        and (spare.shape, spare.dtype, spare.device) == (original.shape, original.dtype, original.device)
-        and (spare.stride(), spare.is_inference()) == (original.stride(), original.is_inference())
-    )
-    return spare if spare is not None and fits else torch.empty_like(original)

@@ -184,7 +184,7 @@ def test_no_room_for_patched_weights_is_said_with_figures_and_forgets_what_was_k
         raise RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: not enough memory")
 
     with monkeypatch.context() as patch:
-        patch.setattr("modules.model_manager.loras._like", full)
+        patch.setattr("modules.model_manager.loras.make_room", full)
         with pytest.raises(OutOfMemory):
             make(engine, "a circle<lora:other>")
     assert digests(make(engine, "a circle<lora:style>")) == before
