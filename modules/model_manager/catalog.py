@@ -51,9 +51,7 @@ class Catalog:
         self._views: dict[str, tuple[int, View]] = {}
         self._changed = 0
         self._watcher: Watcher | None = None
-        self._chores = Chores(
-            self._lock, self._shelf, self._examine, self._note, self._going, self._families, settings.hashing
-        )
+        self._chores = Chores(self._lock, self._shelf, self._note, self._going, self._families, settings.hashing)
 
     @property
     def changed(self) -> int:
@@ -153,7 +151,7 @@ class Catalog:
         digests = self._chores.digests(shelf, path)
         with self._lock:
             if digests is not None:
-                shelf.set_hashes([digests])
+                shelf.keep([digests])
                 self._note()
             return shelf.file(path) if shelf.has(path) else file
 

@@ -16,21 +16,20 @@ from modules.model_manager.hashing import network_hash_of, sha256_of
 from modules.model_manager.kinds import KINDS
 from modules.model_manager.shelf import Shelf
 
-AT_ONCE = 100  # files examined before others get a turn
-TOGETHER = 1.0  # seconds of hashing that are kept together: a commit takes its time, too
+AT_ONCE = 100  # files
+TOGETHER = 1.0  # seconds of work that are kept together: a commit takes its time, too
 
 
 class Chores:
     """Works on shelves that others use, too: `lock` is held while it touches one, and never while it reads a file.
 
-    `examine` looks into some files of a shelf, `note` says that something is different, `going` whether to go on.
+    `note` says that something is different, `going` whether to go on.
     """
 
     def __init__(
         self,
         lock: AbstractContextManager[object],
         shelf: Callable[[str], Shelf],
-        examine: Callable[[Shelf, list[str]], None],
         note: Callable[[], None],
         going: Callable[[], bool],
         families: Mapping[str, Family],
@@ -38,7 +37,6 @@ class Chores:
     ) -> None:
         self._lock = lock
         self._shelf = shelf
-        self._examine = examine
         self._note = note
         self._going = going
         self._families = families
@@ -47,12 +45,8 @@ class Chores:
 
     def next(self) -> bool:
         """Do the next bit; return whether there may be more."""
-        for kind in KINDS:
-            with self._lock:
-                shelf = self._shelf(kind)
-                if some := list(islice(shelf.waiting(), AT_ONCE)):
-                    self._examine(shelf, some)
-                    return True
+        if any(self._examine_some(kind) for kind in KINDS):
+            return True
         return self._hashing and any(self._hash_some(kind) for kind in KINDS)
 
     def digests(self, shelf: Shelf, path: str) -> StoredModel | None:
@@ -69,6 +63,22 @@ class Chores:
         except (OSError, ModelError):
             return None
         return known._replace(sha256=sha256) if sha256 else None
+
+    def _examine_some(self, kind: str) -> bool:
+        until = time.monotonic() + TOGETHER
+        with self._lock:
+            shelf = self._shelf(kind)
+            paths = list(islice(shelf.waiting(), AT_ONCE))
+        read = []
+        for path in paths:
+            if time.monotonic() > until or not self._going():
+                break
+            read.append(shelf.read(path))
+        with self._lock:
+            shelf.keep(read)
+            if read:
+                self._note()
+        return bool(paths)
 
     def _hash_some(self, kind: str) -> bool:
         until = time.monotonic() + TOGETHER
@@ -87,7 +97,7 @@ class Chores:
             if time.monotonic() > until:
                 break
         with self._lock:
-            shelf.set_hashes(done)
+            shelf.keep(done)
             if len(done) == len(paths) > 0:  # who shows the files need not show them anew every second
                 self._note()
         return bool(paths)

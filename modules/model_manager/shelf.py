@@ -90,28 +90,25 @@ class Shelf:
 
     def examine(self, paths: Collection[str]) -> None:
         """Read the headers of some files, and keep what they say."""
-        kept = []
-        for path in paths:
-            found = self._found[path]
-            facts = self._examiner.examine(Path(path), self.kind.name)
-            before = self._known.get(path)
-            kept.append(
-                StoredModel(
-                    self.kind.name,
-                    path,
-                    found.mark,
-                    self._rules,
-                    facts.family,
-                    facts.native_size,
-                    before.sha256 if before and before.mark == found.mark else "",
-                    facts.network_hash,
-                    facts.alias,
-                    facts.problem,
-                    json.dumps(dict(facts.values)) if facts.values else "",
-                    "" if facts.defaults is None else json.dumps(asdict(facts.defaults)),
-                )
-            )
-        self._keep(kept)
+        self.keep([self.read(path) for path in paths])
+
+    def read(self, path: str) -> StoredModel:
+        """Return what the header of a file says. This one needs no lock: it may take its time."""
+        found = self._found.get(path, Found(path, "", ""))
+        facts = self._examiner.examine(Path(path), self.kind.name)
+        return StoredModel(
+            self.kind.name,
+            path,
+            found.mark,
+            self._rules,
+            facts.family,
+            facts.native_size,
+            network_hash=facts.network_hash,
+            alias=facts.alias,
+            problem=facts.problem,
+            problem_values=json.dumps(dict(facts.values)) if facts.values else "",
+            defaults="" if facts.defaults is None else json.dumps(asdict(facts.defaults)),
+        )
 
     def examined(self, path: str) -> ModelFile:
         """Return one file, examined."""
@@ -119,9 +116,21 @@ class Shelf:
             self.examine([path])
         return self.file(path)
 
-    def set_hashes(self, hashed: Collection[StoredModel]) -> None:
-        """Keep hashes of files that are still what they were when they were hashed."""
-        self._keep([each for each in hashed if each.path in self._found and self._found[each.path].mark == each.mark])
+    def keep(self, read: Collection[StoredModel]) -> None:
+        """Keep what was found out about files that are still what they were then."""
+        kept = []
+        for each in read:
+            found, before = self._found.get(each.path), self._known.get(each.path)
+            if found is None or found.mark != each.mark:
+                continue
+            if before is not None and before.mark == each.mark:
+                hashes = (each.sha256 or before.sha256, each.network_hash or before.network_hash)
+                each = each._replace(sha256=hashes[0], network_hash=hashes[1])
+            self._known[each.path] = each
+            self._forget_view(each.path)
+            kept.append(each)
+        if self._index is not None:
+            self._index.keep(kept)
 
     def known(self, path: str) -> StoredModel | None:
         """Return what is known of the file at `path` as it was at the last look, by any process."""
@@ -161,13 +170,6 @@ class Shelf:
     def _current(self, found: Found) -> bool:
         known = self._known.get(found.path)
         return known is not None and known.mark == found.mark and known.rules == self._rules
-
-    def _keep(self, kept: list[StoredModel]) -> None:
-        for each in kept:
-            self._known[each.path] = each
-            self._forget_view(each.path)
-        if self._index is not None:
-            self._index.keep(kept)
 
     def _forget_view(self, path: str) -> None:
         self._files.pop(path, None)
