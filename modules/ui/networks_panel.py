@@ -4,6 +4,7 @@ Pure functions of what is to be shown. What a click on a card does to the prompt
 card's `data-` attributes; everything else is a control with `data-act`, an event for the server.
 """
 
+import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -77,7 +78,7 @@ def _filters(view: View, folders: Sequence[str], family: str, words: Words) -> H
             aria_label=direction,
         ),
         element("label", fits, element("span", words.say("networks.every_family")), cls="check checkbox-container")
-        if family
+        if family and view.kind != "checkpoint"
         else None,
         element("span", cls="space"),
         button("refresh", "retry", words.say("networks.refresh")),
@@ -124,7 +125,8 @@ def _card(card: Card, model: str, words: Words) -> Html:
     info = button("details", "info", about, kind=file.kind, name=file.name)
     picture = cover(file, card.details)
     marks = element("span", file.family.upper(), cls="family") if file.family else None
-    label = [element("strong", file.name)]
+    name = file.stem if file.kind == "checkpoint" else file.name
+    label = [element("strong", *_breakable(name))]
     if file.problem:
         reason = why_broken(file, words)
         broken = element("span", words.say("networks.broken"), cls="family bad")
@@ -132,8 +134,8 @@ def _card(card: Card, model: str, words: Words) -> Html:
             "div", picture, broken, element("span", *label, element("small", reason), cls="label"), cls="take"
         )
         return element("article", body, info, cls="model-card broken", title=reason)
-    if card.details.description:
-        label.append(element("small", card.details.description[:200]))
+    if below := card.details.description[:200] or file.folder:
+        label.append(element("small", *_breakable(below)))
     taken = element(
         "button",
         picture,
@@ -155,6 +157,14 @@ def cover(file: ModelFile, details: Details) -> Html:
     hue = zlib.crc32(file.name.encode("utf-8", "replace")) % 360
     letters = "".join(part[0] for part in file.stem.replace("_", " ").replace("-", " ").split()[:2]).upper()
     return element("span", letters, cls="blank", style=f"--hue:{hue}", aria_hidden="true")
+
+
+def _breakable(name: str) -> list[str]:
+    """Return `name` in pieces between which a line may break: after an underscore, dot or slash."""
+    parts: list[str] = []
+    for each in re.split(r"(?<=[_./-])", name):
+        parts += [each, Html("<wbr>")]
+    return parts[:-1]
 
 
 def why_broken(file: ModelFile, words: Words) -> str:

@@ -106,7 +106,7 @@ def test_what_cannot_be_saved_stays_in_the_dialog_with_the_reason(networks: Netw
 def test_the_picture_shown_becomes_the_preview_and_what_is_typed_stays(networks: Networks, server: Server) -> None:
     row = put_picture(server)
     seen = Seen(picture=row.id)
-    asked = {"kind": "lora", "name": "wash", "notes": "typed", "preferred_weight": "0"}
+    asked: dict[str, Any] = {"kind": "lora", "name": "wash", "notes": "typed", "preferred_weight": "0"}
     answer = act(networks, seen=seen, act="preview", **asked)
     assert "typed" in answer["dialog"] and "/easel/models/preview?" in answer["dialog"]
     assert "/easel/models/preview?" in answer["cards"]
@@ -115,7 +115,7 @@ def test_the_picture_shown_becomes_the_preview_and_what_is_typed_stays(networks:
 
 
 @pytest.mark.parametrize("asked", [{"kind": "lora", "name": "none"}, {"kind": "x", "name": "wash"}, {}])
-def test_what_is_not_there_changes_nothing(networks: Networks, asked: dict[str, str]) -> None:
+def test_what_is_not_there_changes_nothing(networks: Networks, asked: dict[str, Any]) -> None:
     assert act(networks, act="details", **asked) == gr.skip()
 
 

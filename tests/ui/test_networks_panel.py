@@ -45,7 +45,7 @@ def test_what_cannot_be_loaded_says_why_and_cannot_be_taken() -> None:
 
 def test_what_people_wrote_is_only_text() -> None:
     evil = '"><script>alert(1)</script>${1}'
-    html = shown(replace(WASH, name=evil, alias=evil, folder=evil), Details(evil and {}, evil, evil, evil, evil))
+    html = shown(replace(WASH, name=evil, alias=evil, folder=evil), Details({}, evil, evil, evil, evil))
     assert "<script" not in html and 'data-name="&quot;&gt;&lt;script&gt;' in html
 
 
