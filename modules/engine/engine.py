@@ -134,7 +134,7 @@ class Engine:
 
     def resident(self) -> tuple[Resident, ...]:
         """Return the models in memory, the one used last at the end."""
-        return self.models.resident()
+        return self.models.resident(self.networks.aside)
 
     def load(self, name: str) -> None:
         """Load the checkpoint of that name; raises `ModelError` or `OutOfMemory` when that cannot be."""

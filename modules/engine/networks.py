@@ -121,6 +121,10 @@ class Networks:
                 report.tell(Note(key="lora_misfit", values=values))
             yield applied.bundled
 
+    def aside(self, model: Model) -> int:
+        """Return how many bytes of changed weights are kept for the next time `model` is used."""
+        return self._loras.aside(model)
+
     def forget(self) -> None:
         """Let go of what is kept aside for the next time: there is no room for it."""
         self._loras.forget()

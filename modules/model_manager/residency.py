@@ -6,7 +6,7 @@ import gc
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
@@ -101,9 +101,12 @@ class ModelManager:
         kept = self._kept.get(file.path)
         return kept is not None and kept.key == _key(file) and kept.vae_key == _vae_key(vae)
 
-    def resident(self) -> tuple[Resident, ...]:
-        """Return what is in memory, the model used last at the end."""
-        return tuple(kept.told for kept in self._kept.values())
+    def resident(self, beside: Callable[[Model], int] = lambda model: 0) -> tuple[Resident, ...]:
+        """Return what is in memory, the model used last at the end.
+
+        `beside` tells how many bytes are kept elsewhere for a model's sake: they are counted with it, as "loras".
+        """
+        return tuple(_with(kept.told, beside(kept.model)) for kept in self._kept.values())
 
     @contextmanager
     def borrow(self, file: ModelFile, vae: ModelFile | None = None) -> Iterator[Model]:
@@ -286,6 +289,10 @@ class ModelManager:
             free=f"{free / GIB:.1f}",
             total=f"{total / GIB:.1f}",
         )
+
+
+def _with(told: Resident, size: int) -> Resident:
+    return replace(told, size=told.size + size, parts=(*told.parts, ("loras", size))) if size else told
 
 
 def _key(file: ModelFile) -> Key:

@@ -79,6 +79,15 @@ def test_one_of_the_checkpoints_name_in_the_folder_of_vaes_is_used_by_itself(roo
     assert make(engine).recipe.vae == "one.vae.safetensors"
 
 
+def test_the_one_a_person_wrote_down_for_a_checkpoint_goes_before_the_one_beside_it(root: Path) -> None:
+    put(weights(root, "two"), root / "models" / "VAE" / "bright.safetensors")
+    put(weights(root, "two"), checkpoints(root) / "one.vae.safetensors")
+    engine = engine_on(root)
+    for noted, used in (("bright.safetensors", "bright.safetensors"), ("None", ""), ("gone", "one.vae.safetensors")):
+        engine.catalog.save_details(engine.catalog.find("one"), {"vae": noted})
+        assert make(engine).recipe.vae == used
+
+
 def test_the_original_layout_decodes_the_same_picture(root: Path) -> None:
     put(weights(root, "two"), root / "models" / "VAE" / "diffusers.safetensors")
     header = read_header(weights(root, "two"))

@@ -90,6 +90,8 @@ def test_what_is_told_of_a_model_is_what_it_occupies(catalog: Catalog) -> None:
     assert (told.name, told.family, told.place, told.dtype) == ("one", "sd1", "cpu", "float32")
     assert dict(told.parts)["unet"] == 4 * sum(each.numel() for each in model.parts["unet"].parameters())
     assert told.size == sum(size for _, size in told.parts)
+    (more,) = manager.resident(beside=lambda of: 1000 if of is model else 0)
+    assert (more.size, more.parts[-1]) == (told.size + 1000, ("loras", 1000))
 
 
 def test_a_model_that_is_lent_stays_whatever_is_asked_for_meanwhile(catalog: Catalog) -> None:
