@@ -162,7 +162,8 @@ class Downloads:
         except Cancelled:
             state = "stopped"
         except EaselError as error:
-            state, item.problem, item.values = "failed", error.key, {k: str(v) for k, v in error.values.items()}
+            state, item.problem, part = "failed", error.key, str(self._part(item.asked.id))
+            item.values = {key: str(value).replace(part, item.progress.name) for key, value in error.values.items()}
             if isinstance(error, ModelError) or error.key in WORTHLESS:
                 self._part(item.asked.id).unlink(missing_ok=True)
                 item.progress.bytes = 0

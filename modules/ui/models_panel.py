@@ -145,7 +145,7 @@ def _state(file: ModelFile, held: bool, listing: Listing, words: Words) -> list[
         reason = sentence(file.problem, values, words)
         return [_dot("lost", words.say("models.broken")), element("small", reason)]
     said = [_dot("busy", words.say("models.in_memory")) if held else _dot("ready", words.say("models.usable"))]
-    twins = listing.twins.get(str(file.path), ())
+    twins = [each.name for each in listing.twins.get(str(file.path), ())[:5] if each.path != file.path]
     if twins:
         names = ", ".join(twins[:3]) + (" …" if len(twins) > 3 else "")
         said.append(element("small", words.say("models.same_as", names=names)))

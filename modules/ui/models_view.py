@@ -89,21 +89,22 @@ class Listing:
     size: int  # bytes of all of them
     offset: int
     counts: Mapping[str, int]  # files of each kind, whatever is searched
-    twins: Mapping[str, Sequence[str]]  # path -> names of the files with the same content
-    freed: int = 0  # bytes that the further copies take
+    twins: Mapping[str, Sequence[ModelFile]]  # path -> the files with the same content, itself among them
+    freed: int = 0  # bytes that the further copies take, where copies are listed
 
 
 def listing(catalog: Catalog, table: Table) -> Listing:
     """Return the page of `table`."""
     counts = {kind: catalog.search(kind, limit=0).total for kind in KINDS}
     copies = catalog.duplicates()
-    twins = {str(file.path): [each.name for each in group if each != file] for group in copies for file in group}
-    freed = sum(spare(group) for group in copies)
+    twins = {str(file.path): group for group in copies for file in group}
     groups: list[Sequence[ModelFile]]
+    freed = 0
     if table.state == "twice":
         fitting = {file.path for file in _found(catalog, table, sum(counts.values()))}
         groups = [group for group in copies if any(file.path in fitting for file in group)]
         groups.sort(key=spare, reverse=True)
+        freed = sum(spare(group) for group in groups)
     else:
         files = [file for file in _found(catalog, table, max(counts.values(), default=0)) if _fits(file, table)]
         downwards = table.descending != (table.sort in DOWNWARDS)
@@ -118,7 +119,7 @@ def listing(catalog: Catalog, table: Table) -> Listing:
 
 def spare(group: Sequence[ModelFile]) -> int:
     """Return how many bytes the copies of one content take beyond the first; a link takes none."""
-    return group[0].size * (len({os.path.realpath(file.path) for file in group}) - 1)
+    return group[0].size * (sum(not os.path.islink(file.path) for file in group) - 1)
 
 
 def _found(catalog: Catalog, table: Table, most: int) -> Iterable[ModelFile]:

@@ -225,6 +225,7 @@ def test_a_removed_download_leaves_nothing(place: Place, site: Web) -> None:
 def test_what_is_no_model_never_gets_to_where_models_lie(place: Place, site: Web, served: Served, problem: str) -> None:
     failed = place.fetch(site.put("/m.safetensors", served), kind="lora")
     assert (failed.state, failed.problem, place.files()) == ("failed", problem, {})
+    assert ".part" not in str(failed.values)
 
 
 def test_a_wrong_hash_is_thrown_away(place: Place, site: Web) -> None:

@@ -52,7 +52,7 @@ def test_a_broken_file_says_why_and_cannot_be_loaded() -> None:
 
 def test_what_is_the_same_is_said() -> None:
     one, two = (ModelFile(name, HOME / name, "lora", size=10**6) for name in ("one", "two"))
-    assert "Same content as two" in text(table(one, two, twins={str(one.path): ["two"]}))
+    assert "Same content as two" in text(table(one, two, twins={str(one.path): [one, two]}))
     found = Listing([[one, two]], 2, 2 * 10**6, 0, {}, {}, freed=10**6)
     said = text(models_panel.rows(Table(state="twice"), found, (), HOME, WORDS))
     assert "2 files of the same content, 1.0 MB each: 1.0 MB could be freed" in said

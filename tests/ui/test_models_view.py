@@ -70,7 +70,7 @@ def test_files_of_the_same_content_are_found_by_their_hash(catalog: Catalog) -> 
     assert sorted(names(found)[0]) == ["Birch", "birch again"] and len(found.groups) == 1
     assert found.freed == found.groups[0][0].size
     twins = listing(catalog, Table()).twins
-    assert sorted(each for group in twins.values() for each in group) == ["Birch", "birch again"]
+    assert {file.name for group in twins.values() for file in group} == {"Birch", "birch again"}
 
 
 def test_a_link_is_no_copy(catalog: Catalog, tmp_path: Path) -> None:

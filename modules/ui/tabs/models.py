@@ -50,6 +50,7 @@ class Models:
     def __init__(self, page: Page) -> None:
         self.page = page
         self.server = page.server
+        self._listed: tuple[object, Listing] | None = None
         self.homes = {kind: home(page.server.settings, kind) for kind in KINDS}
         with gr.Column(elem_id=NAME, min_width=0):
             # What the page lists and what it was shown travels with it; the server keeps nothing about a page.
@@ -144,7 +145,7 @@ class Models:
 
     def _shown(self, state: State, words: Words) -> Any:
         """Return an update for each part that differs from what the page has seen, or nothing."""
-        found = listing(self.server.catalog, state.table)
+        found = self._listing(state.table)
         table = replace(state.table, offset=found.offset)
         contents = self._contents(table, found, words)
         marks = {name: _short(content) for name, content in contents.items()}
@@ -155,6 +156,13 @@ class Models:
         }
         shown = State(table, marks)
         return {**updates, self.state: shown.packed()} if shown != state else gr.skip()
+
+    def _listing(self, table: Table) -> Listing:
+        """Return the page of `table`, the same one as before while nothing on the disk is different."""
+        key, known = (self.server.catalog.changed, table), self._listed
+        if known is None or known[0] != key:
+            known = self._listed = (key, listing(self.server.catalog, table))
+        return known[1]
 
     def _contents(self, table: Table, found: Listing, words: Words) -> dict[str, str]:
         workers = self.server.workers
