@@ -8,6 +8,7 @@ from modules.errors import EaselError
 from modules.images.files import PictureFiles
 from modules.library.database import Database
 from modules.library.pictures import LOCAL, Library
+from modules.model_manager.autoencoders import AUTOMATIC, OWN
 from modules.model_manager.catalog import Catalog
 from modules.model_manager.file_tasks import settled_file_task
 from modules.offers import Offers, gather
@@ -134,7 +135,9 @@ class Server:
         """
         settled = self.offers.settle(request)
         model = self.catalog.find(settled.model)
-        settled = settled.model_copy(update={"model": model.name}).with_seed()
+        special = settled.vae in ("", AUTOMATIC, OWN)
+        vae = settled.vae if special else self.catalog.find(settled.vae, "vae").name
+        settled = settled.model_copy(update={"model": model.name, "vae": vae}).with_seed()
         return self.jobs.add(settled, owner, origin, model.native_size or UNKNOWN_SIZE)
 
     def submit_file(self, task: FileTask, owner: str = LOCAL, origin: str = "") -> str:

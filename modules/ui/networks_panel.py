@@ -180,7 +180,9 @@ def _click(card: Card, model: str) -> dict[str, str]:
         chosen = "true" if file.name == model else "false"
         return {"data_act": "choose", "data_name": file.name, "aria_pressed": chosen}
     weight = f"{details.preferred_weight or 1:g}"
-    said = {"data_take": TAGS.get(file.kind, "word"), "data_name": file.name, "data_weight": weight}
+    # A tag takes such a name apart; the hash finds the file as well.
+    name = file.hash if file.kind in TAGS and re.search("[:=]", file.name) and file.hash else file.name
+    said = {"data_take": TAGS.get(file.kind, "word"), "data_name": name, "data_weight": weight}
     if file.alias:
         said["data_alias"] = file.alias
     if details.trigger_words and file.kind == "lora":

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import gradio as gr
 from gradio.components import Component
 
+from modules.model_manager.autoencoders import AUTOMATIC, OWN
 from modules.model_manager.catalog import Catalog
 from modules.request import Request
 from modules.server.server import Server
@@ -13,8 +14,6 @@ from modules.ui.markup import Html, element
 from modules.ui.page_words import PageWords
 from modules.ui.panel import panel
 from modules.words import Words
-
-VAES = ("Automatic", "None")  # what a request may say besides the name of a file
 
 
 @dataclass(frozen=True)
@@ -72,8 +71,8 @@ def checkpoints(catalog: Catalog) -> list[tuple[str, str]]:
 def vaes(catalog: Catalog, words: Words) -> list[tuple[str, str]]:
     """Return what the VAE selector offers, as (label, value)."""
     files: Sequence[str] = [each.name for each in catalog.files("vae") if not each.problem]
-    special = [(words.say("ui.vae_automatic"), VAES[0]), (words.say("ui.vae_none"), VAES[1])]
-    return [*special, *[(name, name) for name in files if name not in VAES]]
+    special = [(words.say("ui.vae_automatic"), AUTOMATIC), (words.say("ui.vae_none"), OWN)]
+    return [*special, *[(name, name) for name in files if name not in (AUTOMATIC, OWN)]]
 
 
 def _first(catalog: Catalog) -> str | None:

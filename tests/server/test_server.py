@@ -38,6 +38,8 @@ def test_what_cannot_be_done_is_not_queued(tmp_path: Path) -> None:
         server.submit(ask("a", sampler="nonsense"))
     with pytest.raises(UnknownModel):
         server.submit(ask("a", model="nonsense"))
+    with pytest.raises(UnknownModel):
+        server.submit(ask("a", vae="nonsense"))
     assert server.jobs.recent() == [] and server.feed.last_seq == 0
     server.stop()
 

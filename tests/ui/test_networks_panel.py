@@ -29,6 +29,12 @@ def test_a_card_carries_what_a_click_puts_into_the_prompt() -> None:
     assert 'data-take="word"' in shown(replace(WASH, kind="embedding"))
 
 
+def test_a_name_that_a_tag_would_take_apart_is_said_by_its_hash() -> None:
+    file = replace(WASH, name="ratio 1:2", alias="", hash="abcdef0123")
+    assert 'data-name="abcdef0123"' in shown(file)
+    assert 'data-name="ratio 1:2"' in shown(replace(file, kind="embedding"))
+
+
 def test_a_checkpoint_is_chosen_and_the_chosen_one_is_marked() -> None:
     file = replace(WASH, kind="checkpoint")
     assert 'data-act="choose"' in shown(file) and "data-take" not in shown(file)
