@@ -14,6 +14,7 @@ from modules.events import Note
 from modules.request import make_request
 from modules.result import Picture
 from tests import fake_words
+from tests.fake_checkpoints import WIDTH, WIDTH_2, write_single
 from tests.fake_models import checkpoints, engine_on, make_sd1
 from tests.fake_words import vectors
 from tests.fakes import RecordingReport
@@ -103,3 +104,21 @@ def test_half_precision_vectors_are_those_of_the_file(folder: Path) -> None:
     fake_words.a1111(folder / "embeddings" / "fine", rows.to(torch.float32))
     engine = engine_on(folder)
     assert drawn(engine, "coarse") == drawn(engine, "fine")
+
+
+def test_a_pair_is_read_by_both_text_encoders_of_sdxl(folder: Path) -> None:
+    write_single(checkpoints(folder) / "large.safetensors", "sdxl")
+    for name, scales in (("both", (1, 1)), ("first", (2, 1)), ("second", (1, 2))):
+        rows = vectors(2, WIDTH) * scales[0], vectors(2, WIDTH_2) * scales[1]
+        fake_words.pair(folder / "embeddings" / f"pair-{name}", *rows)
+    engine = engine_on(folder)
+
+    def large(prompt: str) -> bytes:
+        return drawn(engine, prompt, model="large.safetensors", width=64, height=64)
+
+    pictures = [large(prompt) for prompt in ("a cat", "a cat pair-both", "a cat pair-first", "a cat pair-second")]
+    assert len(set(pictures)) == 4, "each of the two encoders counts"
+    picture, notes = make(engine, "my-style", model="large.safetensors", width=64, height=64)
+    assert [note.key for note in notes] == ["embedding_unfit"], "one tensor is for models of one encoder"
+    assert picture.recipe.networks == {}
+    assert [note.key for note in make(engine, "a pair-both")[1]] == ["embedding_unfit"], "and a pair is not"
