@@ -47,7 +47,8 @@ def _worker(worker: WorkerState, ram: Ram, words: Words) -> Html:
     parts = [element("li", *_model(worker, each, words)) for each in reversed(worker.resident)]
     problem = worker.problem
     fault = element("p", sentence(problem.key, problem.values, words), cls="fault", role="alert") if problem else None
-    nothing = element("p", words.say("models.nothing_loaded"), cls="none") if not parts else None
+    empty = not parts and worker.stage != "loading"
+    nothing = element("p", words.say("models.nothing_loaded"), cls="none") if empty else None
     body = element("ul", *parts) if parts else None
     scale = _scale(worker, ram) if on_cpu else None
     return element("div", head, scale, fault, body, nothing, cls=f"holder {worker.stage}")
