@@ -30,6 +30,10 @@ TEXT = 20_000  # characters of one field a person writes
 TEXTS = ("description", "notes", "trigger_words", "negative_text", "sd_version", "vae")
 LONGEST = 500  # characters of a name
 QUIET: Mapping[str, Any] = MappingProxyType({"queue": False, "show_progress": "hidden", "api_visibility": "private"})
+# Toasts reach the page through Gradio's queue only.
+QUEUED: Mapping[str, Any] = MappingProxyType(
+    {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
+)
 Updates = dict[Component, Any]
 
 
@@ -62,7 +66,7 @@ class Networks:
             event(self.renew, [self.state, model], outputs, trigger_mode="always_last", **QUIET)
         told_by = [self.state, model, seen]
         for part in (self.cards, self.dialog):
-            part.act(self.act, told_by, [*outputs, self.dialog], trigger_mode="multiple", **QUIET)
+            part.act(self.act, told_by, [*outputs, self.dialog], trigger_mode="multiple", **QUEUED)
 
     @property
     def outputs(self) -> list[Component]:
