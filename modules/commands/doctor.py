@@ -99,7 +99,7 @@ def _device(settings: Settings, findings: Findings) -> None:
         import torch
 
         from modules.engine import device as devices
-        from modules.engine.memory import memory as memory_of
+        from modules.model_manager.memory import memory as memory_of
     except (ImportError, OSError) as error:
         findings.fault("no_torch", reason=str(error))
         return

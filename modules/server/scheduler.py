@@ -49,7 +49,7 @@ def claim(worker: str, loaded: str, lease: float, now: float) -> Update:
     )
 
 
-def peek(loaded: str) -> Select[tuple[str]]:
+def peek(loaded: str) -> Select[Any]:
     """Return the statement for the model of the job that `claim` would take now."""
     return select(JobRecord.model).where(JobRecord.number == _next(loaded), ~_paused())
 

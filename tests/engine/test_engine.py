@@ -292,7 +292,8 @@ def test_a_patched_model_is_not_answered_from_the_cache(root: Path) -> None:
 
         @contextmanager
         def _patched(self, model: UnetModel) -> Iterator[None]:
-            bias: Any = model.parts["text_encoder"].final_layer_norm.bias
+            norm: Any = model.parts["text_encoder"].final_layer_norm
+            bias = norm.bias
             bias.add_(1.0)
             yield
             bias.sub_(1.0)
