@@ -59,19 +59,17 @@ class Mapped:
 
 
 class _Arena:
-    """One piece of main memory for the weights of a module: in large pages where the system has them.
+    """One piece of main memory for the weights of a module.
 
     It goes back to the system as a whole when its last tensor is gone; nothing is left behind between small pieces.
     """
 
     def __init__(self, size: int) -> None:
         self._used = 0
-        self._room: mmap.mmap | bytearray = bytearray()
         if hasattr(mmap, "MAP_PRIVATE"):
-            # Not Python's default, which is shared memory; that is counted and paged differently.
+            # Not Python's default, which is shared memory; that is counted and paged differently. Large pages are not
+            # asked for: on a machine that has run for a while they cost several times what they save.
             self._room = mmap.mmap(-1, max(size, 1), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-            if hasattr(mmap, "MADV_HUGEPAGE"):
-                self._room.madvise(mmap.MADV_HUGEPAGE)
         else:
             self._room = mmap.mmap(-1, max(size, 1))
 
