@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import mmap
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import MappingProxyType
 
@@ -134,16 +135,26 @@ def _in_main_memory(
     size = sum(room_for(entry.shape, target(entry)) for entry in found.values() if not stays(entry))
     arena = _Arena(size)
     state: dict[str, Tensor] = {}
+    casts: list[tuple[Tensor, Entry]] = []
     for name, entry in found.items():
-        stored = maps[entry.file].tensor(entry)
         if stays(entry):
-            state[name] = stored
+            state[name] = maps[entry.file].tensor(entry)
             continue
         shape = entry.shape
         plain = len(shape) == 4 and not reorder
         place = arena.empty((shape[0], math.prod(shape[1:])) if plain else shape, target(entry))
-        state[name] = (place.view(shape) if plain else place).copy_(stored)
+        state[name] = place.view(shape) if plain else place
+        casts.append((state[name], entry))
+
+    def cast(place: Tensor, entry: Entry) -> None:
+        with torch.no_grad():
+            place.copy_(maps[entry.file].tensor(entry))
         maps[entry.file].forget(entry)
+
+    # torch's own threads do not help here: what takes the time is that pages arrive, in the file and in the arena.
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        for done in [pool.submit(cast, *each) for each in casts]:
+            done.result()
     return state
 
 
