@@ -73,9 +73,9 @@ class Models:
         panels, outputs = self.panels, self.outputs
         self.page.blocks.load(self.load, None, outputs, **QUIET)
         panels["memory"].tick(self.tick, self.state, outputs, **QUIET)
-        panels["add"].ask(self.ask, None, panels["hint"], trigger_mode="always_last", **QUIET)
+        panels["add"].ask(self.ask, None, panels["hint"], trigger_mode="multiple", **QUIET)
         for name in ("bar", "table"):
-            panels[name].look(self.look, self.state, outputs, trigger_mode="always_last", **QUIET)
+            panels[name].look(self.look, self.state, outputs, trigger_mode="multiple", **QUIET)
         for name in ("memory", "add", "downloads", "bar", "table"):
             panels[name].act(self.act, self.state, outputs, trigger_mode="multiple", **QUEUED)
 
