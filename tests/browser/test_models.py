@@ -117,6 +117,7 @@ def test_every_file_is_listed_searched_sorted_and_turned(visit: Visit) -> None:
     models.part("bar").get_by_role("searchbox").fill("BRUSH-x4")
     expect(models.rows).to_have_count(10)
     models.part("table").get_by_role("button", name="Name").click()
+    expect(models.part("table").locator("th[aria-sort=ascending]")).to_contain_text("Name")
     expect(models.rows.first).to_contain_text("brush-x40")
     models.part("table").get_by_role("button", name="Name").click()
     expect(models.rows.first).to_contain_text("brush-x49")
