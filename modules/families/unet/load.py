@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -70,13 +71,20 @@ def load_unet(
     readings = family.readings(header)
     _complete(family, header, vae, readings)
     with unfilled():
-        unet = made(header, "unet", UNet2DConditionModel.from_config)
         encoders = tuple(TextEncoder(each, made(header, each.part, _text_maker(each))) for each in readings)
-    suit(unet, device, dtype)
-    autoencoder = load_autoencoder(family, vae, device, dtype, home)
+    with ThreadPoolExecutor(1) as beside:  # their weights are cast while the other networks are made
+        filling = []
+        for each in encoders:
+            weights, names = header.part(each.reading.part), _text_keys(each.module)
+            filling.append(beside.submit(fill, each.module, weights, device, dtype, names, home))
+        with unfilled():
+            unet = made(header, "unet", UNet2DConditionModel.from_config)
+        suit(unet, device, dtype)
+        autoencoder = load_autoencoder(family, vae, device, dtype, home)
+        tokenizer = family.tokenizer
+        for filled in filling:
+            filled.result()
     fill(unet, header.part("unet"), device, dtype, home=home)
-    for encoder in encoders:
-        fill(encoder.module, header.part(encoder.reading.part), device, dtype, _text_keys(encoder.module), home)
     for module in (unet, *(each.module for each in encoders)):
         place_buffers(module, place)
     velocity = family.asks_network(header) and says_velocity(unet, place, dtype)
@@ -85,7 +93,7 @@ def load_unet(
         unet=unet,
         vae=autoencoder,
         encoders=encoders,
-        tokenizer=family.tokenizer,
+        tokenizer=tokenizer,
         prediction=prediction_of(header, family.aligned, velocity),
         latent=_latent(family, header, vae),
         native_size=family.native_size(header, velocity),

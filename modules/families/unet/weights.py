@@ -113,11 +113,12 @@ def fill(
     _compare(wanted, found)
     maps = {file: Mapped(file) for file in {entry.file for entry in found.values()}}
     place = home or device
-    if place.type == "cpu":
-        state = _in_main_memory(found, maps, dtype, reorder=device.type == "cpu")
-    else:
-        state = _elsewhere(found, maps, place, dtype)
-    module.load_state_dict(state, assign=True)
+    with torch.inference_mode(False), torch.no_grad():  # inference tensors could not be changed in place by anybody
+        if place.type == "cpu":
+            state = _in_main_memory(found, maps, dtype, reorder=device.type == "cpu")
+        else:
+            state = _elsewhere(found, maps, place, dtype)
+        module.load_state_dict(state, assign=True)
     module.requires_grad_(False).eval()
 
 
