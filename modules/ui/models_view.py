@@ -1,9 +1,9 @@
-"""Which files the Models tab lists: of every kind or one, searched, sorted, a page at a time; what a page was shown."""
+"""Which files the Models tab lists: of every kind or one, searched, sorted, a page at a time."""
 
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -57,27 +57,23 @@ class Table:
             offset=min(max(0, table.offset), 10**6) // ROWS * ROWS,
         )
 
-
-@dataclass(frozen=True)
-class State:
-    """What a page carries: what it lists, and the fingerprint of each part it was shown."""
-
-    table: Table = field(default_factory=Table)
-    seen: Mapping[str, str] = field(default_factory=dict)
-
     @classmethod
     def unpacked(cls, text: str | None) -> Self:
         """Read it from the text a page carries."""
-        try:
-            given = json.loads(text or "{}")
-        except ValueError:
-            given = {}
-        table, seen = (given.get(name) if isinstance(given, dict) else None for name in ("table", "seen"))
-        return cls(Table.told(table if isinstance(table, dict) else {}), seen if isinstance(seen, dict) else {})
+        return cls.told(unpacked(text))
 
     def packed(self) -> str:
         """Return it as the text a page carries."""
         return json.dumps(asdict(self))
+
+
+def unpacked(text: str | None) -> dict[str, Any]:
+    """Return the object in the text a page carries; empty when there is none."""
+    try:
+        given = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    return given if isinstance(given, dict) else {}
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,8 @@ class Networks:
         self.wish.change(self.look, [self.wish, self.state, model], outputs, trigger_mode="always_last", **QUIET)
         self.bar.act(self.refresh, [self.state, model], outputs, **QUIET)
         for event in (model.change, changed.change):
-            event(self.renew, [self.state, model], outputs, trigger_mode="always_last", **QUIET)
+            renewed = event(self.renew, [self.state, model], outputs, trigger_mode="always_last", **QUIET)
+            renewed.then(self.catch_up, [self.wish, self.state, model], outputs, **QUIET)
         told_by = [self.state, model, seen]
         for part in (self.cards, self.dialog):
             part.act(self.act, told_by, [*outputs, self.dialog], trigger_mode="multiple", **QUEUED)
@@ -89,6 +90,10 @@ class Networks:
         """Show the same again, as another checkpoint or a change in the models folder has it."""
         view = View.unpacked(state)
         return self._shown(view, model, self.words.heard(request), view.bar) if view.kind else gr.skip()
+
+    def catch_up(self, wish: str, state: str, model: str, request: gr.Request) -> Any:
+        """Show what the controls ask for where a late answer has shown something older over it."""
+        return gr.skip() if View.unpacked(state).answers(wish) else self.look(wish, state, model, request)
 
     def refresh(self, state: str, model: str, request: gr.Request) -> Any:
         """Look for new files now."""

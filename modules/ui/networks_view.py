@@ -25,6 +25,7 @@ class View:
     every: bool = False
     offset: int = 0
     bar: str = ""  # the fingerprint of the controls the page has
+    at: int = 0  # when the controls asked for it, by the page's clock
 
     @classmethod
     def told(cls, values: Mapping[str, Any]) -> Self:
@@ -48,6 +49,10 @@ class View:
     def changed(self, wish: str | None) -> Self:
         """Return the first page of what the controls of a page ask for; what they do not say stays as it was kept."""
         return self.told({**self.kept(), **_read(wish), "offset": 0})
+
+    def answers(self, wish: str | None) -> bool:
+        """Return whether it is what the controls of a page asked for last."""
+        return self.at == _read(wish).get("at", 0)
 
     def packed(self) -> str:
         """Return the view as the text a page carries."""

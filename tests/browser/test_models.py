@@ -210,6 +210,46 @@ def test_a_file_put_into_the_folder_appears_by_itself(visit: Visit, folder: Path
     expect(models.row("dropped in")).to_be_visible(timeout=PATIENCE)
 
 
+# What the page is answered can be kept back, and its questions what is new can be.
+HELD = """() => {
+    const real = window.fetch;
+    window.keeping = null;
+    window.kept = 0;
+    window.fetch = async (...asked) => {
+        const keeping = window.keeping;
+        const answer = await real(...asked);
+        if (keeping) { window.kept++; await keeping; window.kept--; }
+        return answer;
+    };
+    Object.defineProperty(document, 'hidden', {get: () => window.asleep === true, configurable: true});
+}"""
+
+
+def test_a_late_answer_does_not_undo_a_search(visit: Visit, folder: Path) -> None:
+    models = visit()
+    page = models.page
+    page.evaluate(HELD)
+    page.evaluate("window.asleep = true")
+    (folder / "models" / "Lora" / "late news.safetensors").write_bytes(LORA)
+    for _ in range(PATIENCE // 200):
+        if page.request.get(f"{models.address}easel/models?kind=lora&words=late%20news").json()["total"]:
+            break
+        page.wait_for_timeout(200)
+    page.wait_for_timeout(1000)  # a question that was on its way
+    page.evaluate("void (window.keeping = new Promise((go) => { window.go = go; }))")
+    page.evaluate("window.asleep = false")
+    page.wait_for_function("window.kept > 0", timeout=PATIENCE)
+    page.evaluate("window.keeping = null")
+    models.part("bar").get_by_role("searchbox").fill("brush-x4")
+    expect(models.rows).to_have_count(10)
+    page.evaluate("window.go()")
+    page.wait_for_function("window.kept === 0")
+    page.wait_for_timeout(1000)
+    expect(models.rows).to_have_count(10)  # at once, or with the next news
+    page.wait_for_timeout(3000)
+    expect(models.rows).to_have_count(10)
+
+
 def test_on_a_phone_nothing_is_too_wide_or_too_small(visit: Visit) -> None:
     models = visit(**PHONE)
     assert models.page.evaluate("document.documentElement.scrollWidth") == 390

@@ -6,7 +6,7 @@ import pytest
 
 from modules.model_manager.catalog import Catalog
 from modules.settings import Settings
-from modules.ui.models_view import ROWS, Listing, State, Table, listing
+from modules.ui.models_view import ROWS, Listing, Table, listing
 from tests.local_web import safetensors
 
 
@@ -98,7 +98,7 @@ def test_what_a_page_sends_is_taken_as_far_as_it_fits() -> None:
     told = Table.told({"kind": "../x", "words": 5, "state": "odd", "sort": "odd", "descending": "yes", "offset": -7})
     assert told == Table()
     assert Table.told({"offset": ROWS + 3, "words": "x" * 1000}) == Table(offset=ROWS)
-    for text in ("", "nonsense", "[1]", '{"table": 3, "seen": 4}', None):
-        assert State.unpacked(text) == State()
-    kept = State(Table(kind="lora", words="수채화"), {"bar": "1"})
-    assert State.unpacked(kept.packed()) == kept
+    for text in ("", "nonsense", "[1]", '{"kind": 3, "seen": 4}', None):
+        assert Table.unpacked(text) == Table()
+    kept = Table(kind="lora", words="수채화")
+    assert Table.unpacked(kept.packed()) == kept

@@ -1,5 +1,6 @@
 """The tab of every model file: what is on disk, what is loaded, and adding more from an address."""
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -17,7 +18,7 @@ from modules.hooks import hookimpl
 from modules.model_manager.kinds import KINDS, home
 from modules.ui import downloads_panel, memory_panel, models_panel, pieces
 from modules.ui.memory_panel import Ram
-from modules.ui.models_view import Listing, State, Table, listing
+from modules.ui.models_view import ROWS, Listing, Table, listing, unpacked
 from modules.ui.page_words import explain
 from modules.ui.tab import Page, Tab
 from modules.words import Words
@@ -53,8 +54,10 @@ class Models:
         self._listed: tuple[object, Listing] | None = None
         self.homes = {kind: home(page.server.settings, kind) for kind in KINDS}
         with gr.Column(elem_id=NAME, min_width=0):
-            # What the page lists and what it was shown travels with it; the server keeps nothing about a page.
-            self.state = gr.Textbox("{}", visible=False)
+            # What the page lists and what it was shown travel with it; the server keeps nothing about a page. They are
+            # two things, so that a late answer about news cannot undo what the controls have asked for meanwhile.
+            self.table = gr.Textbox(Table().packed(), visible=False)
+            self.seen = gr.Textbox("{}", visible=False)
             self.panels: dict[str, gr.HTML] = {"memory": _panel("memory")}
             with gr.Column(elem_classes="adding", min_width=0):
                 for name in ("add", "hint", "downloads"):
@@ -65,28 +68,31 @@ class Models:
 
     @property
     def outputs(self) -> list[Component]:
-        """Return every component that the handlers renew."""
-        return [self.state, *self.panels.values()]
+        """Return every component that the handlers renew; only those that were asked for another table renew that."""
+        return [self.seen, *self.panels.values()]
 
     def connect(self) -> None:
         """Connect the panels to their handlers."""
         panels, outputs = self.panels, self.outputs
-        self.page.blocks.load(self.load, None, outputs, **QUIET)
-        panels["memory"].tick(self.tick, self.state, outputs, **QUIET)
+        told_by, asked = [self.table, self.seen], [self.table, *outputs]
+        self.page.blocks.load(self.load, None, asked, **QUIET)
+        panels["memory"].tick(self.tick, told_by, outputs, **QUIET)
         panels["add"].ask(self.ask, None, panels["hint"], trigger_mode="multiple", **QUIET)
         for name in ("bar", "table"):
-            panels[name].look(self.look, self.state, outputs, trigger_mode="multiple", **QUIET)
+            panels[name].look(self.look, told_by, asked, trigger_mode="multiple", **QUIET)
         for name in ("memory", "add", "downloads", "bar", "table"):
-            panels[name].act(self.act, self.state, outputs, trigger_mode="multiple", **QUEUED)
+            panels[name].act(self.act, told_by, asked, trigger_mode="multiple", **QUEUED)
 
     def load(self, request: gr.Request) -> Any:
         """Show a fresh page everything."""
-        return self._shown(State(), self.page.words.heard(request))
+        table = Table()
+        return {self.table: table.packed(), **self._news(table, {}, self.page.words.heard(request))}
 
-    def tick(self, state: str, request: gr.Request) -> Any:
+    def tick(self, table: str, seen: str, request: gr.Request) -> Any:
         """Answer a page's question what is new: the parts that changed, or nothing."""
-        before = State.unpacked(state)
-        return self._shown(before, self.page.words.heard(request)) if before.seen else gr.skip()
+        before = unpacked(seen)
+        news = self._news(Table.unpacked(table), before, self.page.words.heard(request)) if before else {}
+        return news or gr.skip()
 
     def ask(self, event: gr.EventData, request: gr.Request) -> str:
         """Say what the address that is being typed seems to be; nobody else is asked."""
@@ -95,33 +101,35 @@ class Models:
         words = self.page.words.heard(request)
         return downloads_panel.hint(asked.get("address", ""), kind if kind in KINDS else "", self.homes, words)
 
-    def look(self, state: str, event: gr.EventData, request: gr.Request) -> Any:
+    def look(self, table: str, seen: str, event: gr.EventData, request: gr.Request) -> Any:
         """List what the controls ask for."""
-        before = State.unpacked(state)
+        before = Table.unpacked(table)
         asked = dict(event._data or {})
         if asked.pop("turn", False):
-            asked["descending"] = not before.table.descending
-        elif asked.get("sort", before.table.sort) != before.table.sort:
+            asked["descending"] = not before.descending
+        elif asked.get("sort", before.sort) != before.sort:
             asked["descending"] = False
-        table = Table.told({**asdict(before.table), **asked})
-        return self._shown(replace(before, table=table), self.page.words.heard(request))
+        after = Table.told({**asdict(before), **asked})
+        return {self.table: after.packed(), **self._news(after, unpacked(seen), self.page.words.heard(request))}
 
-    def act(self, state: str, event: gr.EventData, request: gr.Request) -> Any:
+    def act(self, table: str, seen: str, event: gr.EventData, request: gr.Request) -> Any:
         """Do what a button asks for."""
-        before, asked, words = State.unpacked(state), _texts(event), self.page.words.heard(request)
+        listed, shown = Table.unpacked(table), unpacked(seen)
+        asked, words = _texts(event), self.page.words.heard(request)
         try:
-            done = self._perform(asked, words)
+            self._perform(asked, words)
         except EaselError as error:
             gr.Warning(pieces.plain(explain(error, words)))
             return gr.skip()
-        if asked.get("act") == "page":
-            before = replace(before, table=Table.told({**asdict(before.table), "offset": _number(asked.get("offset"))}))
         if asked.get("act") == "add":
-            before = replace(before, seen={**before.seen, "add": "", "hint": ""})
-        return self._shown(before, words) if done else gr.skip()
+            shown = {**shown, "add": "", "hint": ""}
+        if asked.get("act") != "page":
+            return self._news(listed, shown, words) or gr.skip()
+        turned = replace(listed, offset=_number(asked.get("offset")) // ROWS * ROWS)
+        return {self.table: turned.packed(), **self._news(turned, shown, words)}
 
-    def _perform(self, asked: Mapping[str, str], words: Words) -> bool:
-        """Do it; False when there is nothing to show. Raises `EaselError` with what cannot be."""
+    def _perform(self, asked: Mapping[str, str], words: Words) -> None:
+        """Do it. Raises `EaselError` with what cannot be."""
         act, id, name, worker = (asked.get(key, "") for key in ("act", "id", "name", "worker"))
         downloads = self.server.downloads
         if act == "add":
@@ -141,21 +149,20 @@ class Models:
             gr.Info(pieces.plain(words.say("networks.refreshed")))
         elif act != "page":
             raise BadRequest("bad_value", field="act", value=act[:60])
-        return True
 
-    def _shown(self, state: State, words: Words) -> Any:
-        """Return an update for each part that differs from what the page has seen, or nothing."""
-        found = self._listing(state.table)
-        table = replace(state.table, offset=found.offset)
-        contents = self._contents(table, found, words)
+    def _news(self, table: Table, seen: Mapping[str, str], words: Words) -> dict[Component, Any]:
+        """Return an update for each part that differs from what the page has `seen`; empty when nothing does."""
+        found = self._listing(table)
+        contents = self._contents(replace(table, offset=found.offset), found, words)
         marks = {name: _short(content) for name, content in contents.items()}
         # What a person types into them is in the page already: it makes them no different.
         marks |= {"add": _short(downloads_panel.form(words)), "bar": _short(models_panel.bar(Table(), found, words))}
+        if marks == seen:
+            return {}
         updates: dict[Component, Any] = {
-            self.panels[name]: content for name, content in contents.items() if marks[name] != state.seen.get(name)
+            self.panels[name]: content for name, content in contents.items() if marks[name] != seen.get(name)
         }
-        shown = State(table, marks)
-        return {**updates, self.state: shown.packed()} if shown != state else gr.skip()
+        return {**updates, self.seen: json.dumps(marks)}
 
     def _listing(self, table: Table) -> Listing:
         """Return the page of `table`, the same one as before while nothing on the disk is different."""
