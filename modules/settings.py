@@ -85,6 +85,11 @@ class Settings(BaseSettings):
         return self.data_dir / ".easel"
 
     @property
+    def inputs(self) -> Path:
+        """The folder of the pictures that people bring: what is repainted, masks, hints."""
+        return self.state / "inputs"
+
+    @property
     def database_url(self) -> str:
         """The SQLAlchemy URL of the database."""
         return self.database or f"sqlite:///{self.state / 'easel.db'}"

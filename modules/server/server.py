@@ -6,6 +6,7 @@ import time
 
 from modules.errors import EaselError
 from modules.images.files import PictureFiles
+from modules.images.inputs import Inputs
 from modules.library.database import Database
 from modules.library.pictures import LOCAL, Library
 from modules.model_manager.autoencoders import AUTOMATIC, OWN
@@ -51,6 +52,7 @@ class Server:
         self.plugins = plugins
         self.offers: Offers = gather(plugins)
         self.files = PictureFiles(settings.outputs)
+        self.inputs = Inputs(settings.inputs)
         devices = [each.strip() for each in settings.device.split(",") if each.strip()] or ["auto"]
         self._database = Database(settings.database_url)
         self.catalog = catalog or Catalog(settings, database=self._database)
