@@ -1,13 +1,14 @@
 """What was asked: one frozen model that the page, the command line, the API and a queue row all validate the same way.
 
-There is no mode: a request with only these fields is text to picture; later parts are optional fields of the same
-model.
+There is no mode: a request of words alone is text to picture; a picture to begin with, a mask, and controls are
+optional parts of the same model.
 """
 
 import secrets
-from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, Self, get_args
 
+from annotated_types import Ge, Le, MultipleOf
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from modules.errors import BadRequest
@@ -21,7 +22,68 @@ CLIP_SKIP = (1, 12)
 LARGEST_SEED = 2**64 - 1
 PROMPT_LENGTH = 10_000  # characters
 
+CONTROLS = 10  # units
+
 Size = Annotated[int, Field(ge=SIZE[0], le=SIZE[1], multiple_of=SIZE[2])]
+PictureName = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+"""The name of a picture in `modules.images.inputs.Inputs`."""
+Resize = Literal["stretch", "crop", "fill"]
+"""How a picture comes to another shape: stretched; cut to it; or whole, with its edges drawn out to fill the rest."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class InitImage(_Part):
+    """The picture that is painted over. At a denoising strength of 0 nearly nothing of it changes, at 1 everything."""
+
+    image: PictureName
+    denoising_strength: float = Field(0.75, ge=0, le=1)
+    resize_mode: Literal["stretch", "crop", "fill", "latent"] = "stretch"  # latent: its latents are stretched
+    background: str = Field("#ffffff", pattern="^#[0-9a-fA-F]{6}$")  # what shows through where it is transparent
+    color_correction: bool = False  # give the result the colours of the picture
+    noise_multiplier: float = Field(1.0, ge=0, le=1.5)  # of the noise that is laid over it
+
+
+class Soft(_Part):
+    """Soft inpainting: how the mask fades while the picture emerges (the names are A1111's)."""
+
+    schedule_bias: float = Field(1.0, ge=0, le=8)
+    preservation_strength: float = Field(0.5, ge=0, le=8)
+    transition_contrast: float = Field(4.0, ge=1, le=32)
+    mask_influence: float = Field(0.0, ge=0, le=1)
+    difference_threshold: float = Field(0.5, ge=0, le=8)
+    difference_contrast: float = Field(2.0, ge=0, le=8)
+
+
+class Mask(_Part):
+    """Which part of the picture is painted over: where the mask is white, or opaque if some of it is transparent."""
+
+    image: PictureName
+    invert: bool = False  # paint over what is not masked instead
+    blur: int = Field(4, ge=0, le=64)  # pixels, the deviation of a Gaussian
+    fill: Literal["fill", "original", "noise", "nothing"] = "original"  # what the masked part begins from
+    area: Literal["whole", "masked"] = "whole"  # masked: only that part is made, at the full size
+    padding: int = Field(32, ge=0, le=256)  # pixels around the masked part that are seen with it
+    soft: Soft | None = None
+
+
+class Control(_Part):
+    """One unit of ControlNet and its kin: a picture that says what goes where."""
+
+    image: PictureName | Literal[""] = ""  # empty: the picture that is painted over
+    mask: PictureName | Literal[""] = ""  # where it holds; empty: everywhere
+    preprocessor: str = Field("none", max_length=200)
+    options: dict[str, float] = Field(default_factory=dict)  # the preprocessor's own, by name
+    resolution: int = Field(512, ge=64, le=2048)  # pixels of the shorter side that the preprocessor looks at
+    pixel_perfect: bool = False  # the preprocessor looks at as many pixels as the result has
+    model: str = Field("", max_length=1000)  # a name of the catalog
+    weight: float = Field(1.0, ge=0, le=2)
+    start: float = Field(0.0, ge=0, le=1)  # share of the steps
+    end: float = Field(1.0, ge=0, le=1)
+    mode: Literal["balanced", "prompt", "control"] = "balanced"  # what counts more
+    resize_mode: Resize = "crop"
 
 
 class Shot(BaseModel):
@@ -54,6 +116,9 @@ class Request(BaseModel):
     seed: int = Field(-1, ge=-1, le=LARGEST_SEED)  # -1: drawn when the job is added, so that a retry repeats it
     batch_count: int = Field(1, ge=BATCH_COUNT[0], le=BATCH_COUNT[1])
     batch_size: int = Field(1, ge=BATCH_SIZE[0], le=BATCH_SIZE[1])
+    init: InitImage | None = None
+    mask: Mask | None = None  # of `init`
+    controls: tuple[Control, ...] = Field((), max_length=CONTROLS)
     extras: dict[str, dict[str, Any]] = Field(default_factory=dict)  # extension name -> its values by name
 
     @property
@@ -97,21 +162,40 @@ def make_request(values: Mapping[str, Any]) -> Request:
 def _explained(error: ValidationError, values: Mapping[str, Any]) -> BadRequest:
     """Say the first fault of a validation in words that name the field, the value and what is allowed."""
     fault = error.errors()[0]
-    field = str(fault["loc"][0]) if fault["loc"] else ""
-    value = str(values.get(field, ""))[:60]
-    allowed: dict[str, tuple[str, dict[str, object]]] = {
-        "width": ("size", {"least": SIZE[0], "most": SIZE[1], "step": SIZE[2]}),
-        "height": ("size", {"least": SIZE[0], "most": SIZE[1], "step": SIZE[2]}),
-        "steps": ("whole_number", {"least": STEPS[0], "most": STEPS[1]}),
-        "cfg_scale": ("number", {"least": CFG_SCALE[0], "most": CFG_SCALE[1]}),
-        "clip_skip": ("whole_number", {"least": CLIP_SKIP[0], "most": CLIP_SKIP[1]}),
-        "seed": ("seed", {"most": LARGEST_SEED}),
-        "batch_count": ("whole_number", {"least": BATCH_COUNT[0], "most": BATCH_COUNT[1]}),
-        "batch_size": ("whole_number", {"least": BATCH_SIZE[0], "most": BATCH_SIZE[1]}),
-    }
-    if field in allowed:
-        key, limits = allowed[field]
-        return BadRequest(key, field=field, value=value, **limits)
+    place = tuple(each for each in fault["loc"] if not isinstance(each, int))
+    field = str(place[-1]) if place else ""
+    value = "" if isinstance(fault["input"], dict | list) else str(fault["input"])[:60]
+    if not place or (len(place) == 1 and field in Request.model_fields):
+        value = str(values.get(field, ""))[:60]
     if fault["type"] == "extra_forbidden":
-        return BadRequest("unknown_field", field=field, allowed=", ".join(Request.model_fields))
+        owner = _owner(place)
+        return BadRequest("unknown_field", field=field, allowed=", ".join(owner.model_fields))
+    if field == "seed":
+        return BadRequest("seed", field=field, value=value, most=LARGEST_SEED)
+    if field in ("width", "height"):
+        return BadRequest("size", field=field, value=value, least=SIZE[0], most=SIZE[1], step=SIZE[2])
+    info = _owner(place).model_fields.get(field)
+    least, most, _ = limits(info.metadata if info else ())
+    if least is not None and most is not None:
+        whole = info is not None and info.annotation is int
+        return BadRequest("whole_number" if whole else "number", field=field, value=value, least=least, most=most)
+    if fault["type"] == "literal_error":
+        allowed = ", ".join(str(each) for each in get_args(info.annotation)) if info else ""
+        return BadRequest("one_of", field=field, value=value, allowed=allowed)
+    if fault["type"] == "too_long" and field == "controls":
+        return BadRequest("too_many_controls", most=CONTROLS)
     return BadRequest("bad_value", field=field, value=value)
+
+
+def limits(metadata: Sequence[object]) -> tuple[float | None, float | None, float | None]:
+    """Return the least and the greatest value and the step that the metadata of a field allow, each None if any."""
+    least = next((each.ge for each in metadata if isinstance(each, Ge)), None)
+    most = next((each.le for each in metadata if isinstance(each, Le)), None)
+    step = next((each.multiple_of for each in metadata if isinstance(each, MultipleOf)), None)
+    return least, most, step  # type: ignore[return-value]
+
+
+def _owner(place: Sequence[object]) -> type[BaseModel]:
+    """Return the model that the last name of `place` is a field of."""
+    parts: dict[object, type[BaseModel]] = {"init": InitImage, "mask": Mask, "controls": Control, "soft": Soft}
+    return next((parts[each] for each in reversed(place[:-1]) if each in parts), Request)

@@ -12,10 +12,10 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from modules.errors import BadRequest, SaveError
 from modules.images import metadata
@@ -24,6 +24,7 @@ LARGEST = 64 * 2**20  # bytes
 MOST_PIXELS = 100_000_000
 SIDES = (8, 20_000)  # pixels
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "BMP", "TIFF")
+T = TypeVar("T")
 NAME = re.compile(r"[0-9a-f]{64}")
 _PAGES = (b"<!doctype html", b"<html", b"<svg", b"<?xml")
 _DEEP = MappingProxyType({"I;16": 65535, "I;16L": 65535, "I;16B": 65535, "I;16N": 65535, "I": 65535, "F": 1.0})
@@ -98,7 +99,7 @@ def opened(data: bytes) -> Image.Image:
 
     Raises `BadRequest` with a sentence when it is no picture, is damaged, or is too large.
     """
-    return _read(data, lambda image: eight_bits(ImageOps.exif_transpose(image)))
+    return _read(data, lambda image: eight_bits(ImageOps.exif_transpose(image) or image))
 
 
 def eight_bits(image: Image.Image) -> Image.Image:
@@ -109,7 +110,7 @@ def eight_bits(image: Image.Image) -> Image.Image:
     return image.convert("RGBA" if image.has_transparency_data else "RGB")
 
 
-def _read(data: bytes, use: Callable[[Image.Image], Any]) -> Any:
+def _read(data: bytes, use: Callable[[Image.Image], T]) -> T:
     if len(data) > LARGEST:
         raise BadRequest("picture_bytes", size=round(len(data) / 2**20), most=LARGEST // 2**20)
     if data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(_PAGES):
@@ -123,7 +124,7 @@ def _read(data: bytes, use: Callable[[Image.Image], Any]) -> Any:
                 return use(image)
     except Image.DecompressionBombError as error:
         raise BadRequest("picture_pixels", most=MOST_PIXELS // 10**6) from error
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise BadRequest("picture_unknown", allowed=", ".join(FORMATS)) from error
     except (OSError, SyntaxError, ValueError) as error:
         raise BadRequest("picture_damaged") from error

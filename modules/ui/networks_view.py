@@ -52,7 +52,7 @@ class View:
 
     def answers(self, wish: str | None) -> bool:
         """Return whether it is what the controls of a page asked for last."""
-        return self.at == _read(wish).get("at", 0)
+        return bool(self.at == _read(wish).get("at", 0))
 
     def packed(self) -> str:
         """Return the view as the text a page carries."""

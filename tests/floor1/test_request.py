@@ -1,5 +1,6 @@
 """What was asked, and what is not allowed."""
 
+import json
 import math
 import re
 from typing import Any
@@ -12,6 +13,8 @@ from pydantic import ValidationError
 from modules.errors import BadRequest
 from modules.request import LARGEST_SEED, PROMPT_LENGTH, Request, make_request
 from modules.words import load_words
+
+NAME = "0" * 64
 
 
 def test_empty_request_has_defaults() -> None:
@@ -56,6 +59,15 @@ def test_text_is_read_as_numbers() -> None:
         ({"extras": "text"}, "bad_value"),
         ({"extras": {"a": 1}}, "bad_value"),
         ({"colour": "red"}, "unknown_field"),
+        ({"init": {"image": "../x"}}, "bad_value"),
+        ({"init": {"image": NAME, "denoising_strength": 1.5}}, "number"),
+        ({"init": {"image": NAME, "resize_mode": "odd"}}, "one_of"),
+        ({"init": {"image": NAME, "odd": 1}}, "unknown_field"),
+        ({"mask": {"image": NAME, "blur": 65}}, "whole_number"),
+        ({"mask": {"image": NAME, "soft": {"schedule_bias": 9}}}, "number"),
+        ({"controls": [{"weight": 3}]}, "number"),
+        ({"controls": [{"mode": "odd"}]}, "one_of"),
+        ({"controls": [{}] * 11}, "too_many_controls"),
     ],
 )
 def test_bad_values_say_what_is_allowed(values: dict[str, Any], key: str) -> None:
@@ -65,7 +77,9 @@ def test_bad_values_say_what_is_allowed(values: dict[str, Any], key: str) -> Non
     for language in ("en", "ko"):
         sentence = caught.value.say(load_words(language))
         assert not re.search(r"\{\w+\}", sentence)
-        assert str(next(iter(values))) in sentence or key == "seed"
+        field = str(caught.value.values.get("field", ""))
+        assert field in sentence or key == "seed"
+        assert field in json.dumps(values) or key == "too_many_controls"
 
 
 @pytest.mark.parametrize("prompt", ["", "🦊 달", "a\nb\tc", "x" * PROMPT_LENGTH])
