@@ -44,6 +44,7 @@ class InitImage(_Part):
     background: str = Field("#ffffff", pattern="^#[0-9a-fA-F]{6}$")  # what shows through where it is transparent
     color_correction: bool = False  # give the result the colours of the picture
     noise_multiplier: float = Field(1.0, ge=0, le=1.5)  # of the noise that is laid over it
+    image_cfg_scale: float = Field(1.5, ge=0, le=3)  # how much it counts for a checkpoint that follows a picture
 
 
 class Soft(_Part):
@@ -154,9 +155,14 @@ def make_request(values: Mapping[str, Any]) -> Request:
         if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
             raise BadRequest("prompt_characters", field=name)
     try:
-        return Request.model_validate(dict(values))
+        request = Request.model_validate(dict(values))
     except ValidationError as error:
         raise _explained(error, values) from None
+    if request.init is None and request.mask is not None:
+        raise BadRequest("mask_alone")
+    if request.init is None and any(not control.image for control in request.controls):
+        raise BadRequest("control_picture")
+    return request
 
 
 def _explained(error: ValidationError, values: Mapping[str, Any]) -> BadRequest:

@@ -5,6 +5,8 @@ from typing import Any
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
+from modules.request import InitImage, Mask
+
 
 class Recipe(BaseModel):
     """A request with every choice resolved, for one picture: what decides how it looks."""
@@ -28,6 +30,8 @@ class Recipe(BaseModel):
     cfg_scale: float
     seed: int
     noise_source: str = "CPU"
+    init: InitImage | None = None
+    mask: Mask | None = None
     device: str
     dtype: str
     versions: dict[str, str] = Field(default_factory=dict)  # package -> version

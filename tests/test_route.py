@@ -92,3 +92,68 @@ def test_the_preview_shows_the_picture(starter: Engine) -> None:
     image = Image.open(io.BytesIO(base64.b64decode(previews[-1].webp))).convert("RGB")
     assert image.size == (128, 128)
     assert LOOKS["red"](middle(image)), f"the middle is {middle(image)}"
+
+
+@pytest.fixture(scope="module")
+def pair(starter: Engine) -> str:
+    """A red circle to the left of a green tree on white, as a picture to paint over; its name."""
+    image = make(starter, "a red circle next to a green tree on a white background")
+    assert LOOKS["red"](colour(image, 0.2, 0.42, 0.35, 0.58))
+    return starter.inputs.keep(image)
+
+
+def test_img2img_keeps_layout_and_colours_when_little_is_changed(starter: Engine, pair: str) -> None:
+    before = starter.inputs.open(pair)
+    new = "a blue star next to a green tree on a white background"
+    little = make(starter, new, init={"image": pair, "denoising_strength": 0.1})
+    assert difference(little, before) < 12
+    kept = make(
+        starter,
+        "a red circle next to a green tree on a white background",
+        init={"image": pair, "denoising_strength": 0.3},
+    )
+    assert difference(kept, before) < 12
+    assert LOOKS["red"](colour(kept, 0.2, 0.42, 0.35, 0.58))
+    much = make(starter, new, init={"image": pair, "denoising_strength": 0.9})
+    assert LOOKS["blue"](colour(much, 0.22, 0.45, 0.33, 0.58)), "at 0.9 the new prompt is followed"
+    assert LOOKS["green"](colour(much, 0.65, 0.4, 0.8, 0.5))
+
+
+def test_a_strength_of_nothing_gives_nearly_the_picture_back(starter: Engine, pair: str) -> None:
+    image = make(starter, "a house", init={"image": pair, "denoising_strength": 0})
+    assert difference(image, starter.inputs.open(pair)) < 6
+
+
+def difference(one: Image.Image, other: Image.Image) -> float:
+    """The mean absolute difference of their levels, 0..255."""
+    return float(np.abs(np.asarray(one, float) - np.asarray(other, float)).mean())
+
+
+@pytest.mark.parametrize(
+    "asked", [{}, {"fill": "noise"}, {"area": "masked", "padding": 16}, {"soft": {}}, {"blur": 0, "fill": "fill"}]
+)
+def test_inpainting_changes_what_is_masked_and_nothing_else(starter: Engine, pair: str, asked: dict[str, Any]) -> None:
+    before = starter.inputs.open(pair)
+    drawn = Image.new("L", before.size)
+    drawn.paste(255, (0, 20, 66, 110))
+    mask = {"image": starter.inputs.keep(drawn), **asked}
+    strength = 1.0 if asked.get("fill") in ("noise", "fill") else 0.9
+    image = make(
+        starter,
+        "a blue heart next to a green tree on a white background",
+        init={"image": pair, "denoising_strength": strength},
+        mask=mask,
+    )
+    assert image.size == before.size
+    assert LOOKS["blue"](colour(image, 0.2, 0.42, 0.35, 0.55)), "the left thing is another one"
+    reach = 66 + int(2.5 * mask.get("blur", 4) + 0.5) + 1
+    if "soft" not in asked:
+        assert np.array_equal(np.asarray(image)[:, reach:], np.asarray(before)[:, reach:])
+    else:
+        assert difference(image.crop((84, 0, 128, 128)), before.crop((84, 0, 128, 128))) < 2
+
+
+def test_the_same_picture_comes_again_from_its_recipe(starter: Engine, pair: str) -> None:
+    asked: dict[str, Any] = {"init": {"image": pair, "denoising_strength": 0.6}, "steps": 6}
+    first, second = (make(starter, "a blue circle", **asked) for _ in range(2))
+    assert np.array_equal(np.asarray(first), np.asarray(second))

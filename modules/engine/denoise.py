@@ -9,13 +9,14 @@ from torch import Tensor
 
 from modules.engine.guidance import Call, guided
 from modules.engine.job import Job, Rings
+from modules.engine.latents import Start
+from modules.engine.masking import keeping
 from modules.engine.memory import roomy
 from modules.engine.report import Report, heeding
 from modules.engine.watched import watched
 from modules.errors import BrokenPicture
 from modules.families.family import Model
 from modules.plugins import onion
-from modules.sampling.sampler import StepNoise
 
 
 def denoise(
@@ -23,22 +24,22 @@ def denoise(
     rings: Rings,
     model: Model,
     calls: Sequence[Call],
-    latents: Tensor,
-    sigmas: Sequence[float],
-    noise: StepNoise,
+    begin: Start,
     report: Report,
     preview_every: int,
 ) -> Tensor:
-    """Return the clean latents (B, C, h, w) of a batch that starts from `latents` at `sigmas[0]`.
+    """Return the clean latents (B, C, h, w) of a batch that starts from `begin`.
 
     Raises `BrokenPicture` when not-a-number comes out, `OutOfMemory`, and `Cancelled` when a person wants no more.
     """
     predict = heeding(roomy(model.predict, model.device, job), report)
     predict = onion(predict, rings.predict)
-    step = guided(predict, calls, job.request.cfg_scale)
-    step = watched(step, job, sigmas, model.latent, report, preview_every)
+    step = guided(predict, calls, job.request.cfg_scale, job.image_scale)
+    step = keeping(step, begin.kept) if begin.kept else step
+    step = watched(step, job, begin.sigmas, model.latent, report, preview_every)
     step = onion(step, rings.denoise)
-    clean = job.sampler.run(step, latents, sigmas, model.prediction, noise)
+    clean = job.sampler.run(step, begin.latents, begin.sigmas, model.prediction, begin.noise)
+    clean = begin.kept.blended(clean) if begin.kept else clean
     if not bool(torch.isfinite(clean).all()):
         raise BrokenPicture("broken_latents", dtype=str(model.dtype).removeprefix("torch."))
     return clean

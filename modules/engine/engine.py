@@ -14,15 +14,16 @@ import torch
 from PIL import Image
 
 from modules.engine import device as devices
-from modules.engine.conditioning import Encoder
+from modules.engine.canvas import prepare, size_of
+from modules.engine.conditioning import Encode, Encoder
 from modules.engine.denoise import denoise
 from modules.engine.doors import patched, tell_finished
 from modules.engine.files import make_file
-from modules.engine.finish import decode
-from modules.engine.guidance import plan_calls
+from modules.engine.finish import decode, finished
+from modules.engine.guidance import Call, beside, plan_calls
 from modules.engine.job import Job, Rings
 from modules.engine.ladder import Ladder
-from modules.engine.latents import start
+from modules.engine.latents import Start, start
 from modules.engine.memory import NoRoom, alone, limits_of, roomy
 from modules.engine.networks import Asked, Networks, Run, runs
 from modules.engine.report import Report, Skipped, Unrepeated
@@ -30,6 +31,7 @@ from modules.engine.words import LearnedWordsOf
 from modules.errors import BadRequest, EaselError, OutOfMemory
 from modules.events import Loading, Note
 from modules.families.family import Family, Model
+from modules.images.inputs import Inputs
 from modules.model_manager.autoencoders import Autoencoders
 from modules.model_manager.catalog import Catalog, ModelFile
 from modules.model_manager.learned import Vocabulary
@@ -66,6 +68,7 @@ class Engine:
         self.samplers = plugins.offered("samplers", Sampler)
         self.schedules = {each.label: each for each in plugins.offered("schedules", Schedule).values()}
         self.versions = {name: version(name) for name in PACKAGES}
+        self.inputs = Inputs(settings.inputs)
         self.networks = Networks(catalog)
         self.words = LearnedWordsOf(catalog)
         self.autoencoders = Autoencoders(catalog)
@@ -192,14 +195,13 @@ class Engine:
                     encoder = self._encoder_of(model, words, asked, fresh=patches > 0)
                     encode = roomy(partial(encoder, clip_skip=request.clip_skip), self.device, task)
                     encode = onion(encode, rings.encode)
-                    calls = plan_calls(run.plain, encode, request.cfg_scale, together=self.device.type != "cpu")
-                    sigmas = self._sigmas(task, model)
-                    latents, noise = start(task, model, sigmas)
-                    clean = denoise(
-                        task, rings, model, calls, latents, sigmas, noise, report, self.settings.preview_every
-                    )
                     guard = partial(roomy, device=self.device, job=task)
+                    canvas = prepare(request, self.inputs, task.width, task.height, report)
+                    begin = start(task, model, self._sigmas(task, model), canvas, guard)
+                    calls = self._calls(task, run, encode, begin, model)
+                    clean = denoise(task, rings, model, calls, begin, report, self.settings.preview_every)
                     pictures = onion(partial(decode, model, ladder, guard), rings.decode)(clean)
+                    pictures = finished(canvas, pictures, begin.kept, clean)
                 networks = [
                     {**asked.hashes, "embedding": self.words.hashes(words, shot, request.cfg_scale)}
                     for shot in run.plain
@@ -211,17 +213,25 @@ class Engine:
                 self.models.release()
             raise
 
+    def _calls(self, task: Job, run: Run, encode: Encode, begin: Start, model: Model) -> list[Call]:
+        follows = begin.beside is not None and model.further == model.latent.channels
+        rows = 3 if follows and (task.request.cfg_scale, task.image_scale) != (1, 1) else 0
+        together = self.device.type != "cpu"
+        calls = plan_calls(run.plain, encode, task.request.cfg_scale, together, rows)
+        return calls if begin.beside is None else beside(calls, begin.beside)
+
     def _job(self, request: Request, batch: list[Shot], images: int, model: Model) -> Job:
         sampler = self.samplers[request.sampler]
         label = sampler.schedule if request.schedule == AUTOMATIC else request.schedule
+        width, height = size_of(request, self.inputs, model.native_size)
         return Job(
             request=request,
             shots=tuple(batch),
             images=images,
             sampler=sampler,
             schedule=self.schedules[label],
-            width=request.width or model.native_size,
-            height=request.height or model.native_size,
+            width=width,
+            height=height,
         )
 
     def _encoder_of(self, model: Model, words: Vocabulary, asked: Asked, fresh: bool) -> Encoder:
@@ -269,6 +279,8 @@ class Engine:
             height=task.height,
             cfg_scale=request.cfg_scale,
             seed=shot.seed,
+            init=request.init,
+            mask=request.mask,
             device=devices.describe(self.device),
             dtype=dtype,
             versions=self.versions,

@@ -1,16 +1,19 @@
-"""Latents to images."""
+"""Latents to images, and those back into what they were painted over."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from itertools import repeat
 from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor
 
+from modules.engine.canvas import Canvas
 from modules.engine.ladder import Ladder
+from modules.engine.masking import Kept, adaptive_masks
 from modules.engine.memory import NoRoom
 from modules.errors import BrokenPicture
 from modules.families.family import Model
@@ -27,6 +30,14 @@ def decode(model: Model, ladder: Ladder, guard: Guard, latents: Tensor) -> list[
     nothing.
     """
     return [_image(model, ladder, guard, latent) for latent in torch.split(latents, 1)]
+
+
+def finished(canvas: Canvas | None, pictures: list[Image.Image], kept: Kept | None, clean: Tensor) -> list[Image.Image]:
+    """Return the pictures put back into what they were painted over; `clean` are their latents."""
+    if canvas is None:
+        return pictures
+    masks = (adaptive_masks(kept, clean) if kept is not None else None) or repeat(None)
+    return [canvas.finished(image, mask) for image, mask in zip(pictures, masks, strict=False)]
 
 
 def _image(model: Model, ladder: Ladder, guard: Guard, latent: Tensor) -> Image.Image:

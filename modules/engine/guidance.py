@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -20,7 +20,8 @@ Predict = Callable[[Tensor, float, Conditioning], Tensor]
 class Call:
     """One network call of a step: which pictures of the batch, and their words.
 
-    Each picture has `rows` rows of the conditioning: its prompt and, with guidance, its negative prompt after it.
+    Each picture has `rows` rows of the conditioning: its prompt and, with guidance, its negative prompt after it; a
+    third row, where a network follows a picture, is the negative prompt without that picture.
     """
 
     pictures: list[int]
@@ -28,25 +29,38 @@ class Call:
     rows: int
 
 
-def plan_calls(shots: Sequence[Shot], encode: Encode, scale: float, together: bool) -> list[Call]:
+def plan_calls(shots: Sequence[Shot], encode: Encode, scale: float, together: bool, rows: int = 0) -> list[Call]:
     """Return the network calls of a step, so that no picture's answer depends on the batch it is in.
 
-    Guidance of 1 is the prompt's own answer: the negative prompt is neither encoded nor called. Pictures share a call
-    when they are `together` and their words fill equally many chunks; filling up a shorter prompt for the sake of
-    another picture would change it.
+    Guidance of 1 is the prompt's own answer: the negative prompt is neither encoded nor called, unless `rows` asks for
+    more. Pictures share a call when they are `together` and their words fill equally many chunks; filling up a shorter
+    prompt for the sake of another picture would change it.
     """
+    rows = rows or (1 if scale == 1 else 2)
     groups: dict[int, list[tuple[int, Conditioning]]] = {}
     for place, shot in enumerate(shots):
-        words = encode((shot.prompt,) if scale == 1 else (shot.prompt, shot.negative_prompt))
+        words = encode((shot.prompt, *[shot.negative_prompt] * (rows - 1)))
         groups.setdefault(words.context.shape[1] if together else place, []).append((place, words))
     return [
-        Call([place for place, _ in group], joined([words for _, words in group]), 1 if scale == 1 else 2)
-        for group in groups.values()
+        Call([place for place, _ in group], joined([words for _, words in group]), rows) for group in groups.values()
     ]
 
 
-def guided(predict: Predict, calls: Sequence[Call], scale: float) -> Denoise:
-    """Return the denoiser that answers `without + scale * (with - without)` for each picture of the batch."""
+def beside(calls: Sequence[Call], picture: Tensor) -> list[Call]:
+    """Return the calls of a network that also reads `picture` (1, further, h, w); a third row is without it."""
+    told = []
+    for call in calls:
+        rows = [picture, picture, torch.zeros_like(picture)][: call.rows]
+        extra = {**call.conditioning.extra, "beside": torch.cat(rows).repeat(len(call.pictures), 1, 1, 1)}
+        told.append(replace(call, conditioning=replace(call.conditioning, extra=extra)))
+    return told
+
+
+def guided(predict: Predict, calls: Sequence[Call], scale: float, image_scale: float = 1.0) -> Denoise:
+    """Return the denoiser that answers `without + scale * (with - without)` for each picture of the batch.
+
+    With three rows `image_scale` says how much the picture counts that is followed (Brooks et al. 2023, eq. 3).
+    """
 
     def step(x: Tensor, sigma: float) -> Tensor:
         answer = torch.empty_like(x)
@@ -55,6 +69,9 @@ def guided(predict: Predict, calls: Sequence[Call], scale: float) -> Denoise:
             if call.rows == 2:
                 wanted, unwanted = said[0::2], said[1::2]
                 said = unwanted + scale * (wanted - unwanted)
+            elif call.rows == 3:
+                wanted, seen, nothing = said[0::3], said[1::3], said[2::3]
+                said = nothing + scale * (wanted - seen) + image_scale * (seen - nothing)
             answer[call.pictures] = said
         return answer
 

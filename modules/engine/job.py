@@ -31,6 +31,11 @@ class Job:
     height: int
 
     @property
+    def image_scale(self) -> float:
+        """How much a picture counts that the network follows."""
+        return self.request.init.image_cfg_scale if self.request.init else 1.0
+
+    @property
     def extras(self) -> Mapping[str, Mapping[str, Any]]:
         """The extensions' values by extension name."""
         return self.request.extras

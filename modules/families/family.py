@@ -126,6 +126,14 @@ class Model(Protocol):
         ...
 
     @property
+    def further(self) -> int:
+        """How many channels its network reads beside the noisy latents.
+
+        None; as many as the latents have (a picture to follow); or one more (a mask, and a picture with a hole).
+        """
+        ...
+
+    @property
     def parts(self) -> Mapping[str, nn.Module]:
         """Its networks by component: "unet", "vae", "text_encoder", "text_encoder_2" as far as it has them."""
         ...

@@ -31,14 +31,17 @@ class PictureFiles:
     def __init__(self, outputs: Path) -> None:
         self.outputs = outputs
 
-    def save(self, picture: Picture, kind: str = "txt2img") -> Path:
-        """Write `picture` with its recipe inside and return where: `<kind>-images/2026-11-20/00001-<seed>.png`.
+    def save(self, picture: Picture) -> Path:
+        """Write `picture` with its recipe inside and return where: `txt2img-images/2026-11-20/00001-<seed>.png`.
+
+        What was painted over a picture goes to `img2img-images`.
 
         The number is one more than the largest in the folder. The file appears under its name only when it is
         complete and on the disk; nothing stays behind when it cannot be written.
 
         Raises `SaveError` when the disk is full or the folder may not be written.
         """
+        kind = "txt2img" if picture.recipe.init is None else "img2img"
         folder = self.outputs / f"{kind}-images" / datetime.now().strftime("%Y-%m-%d")
         data = _png(picture)
         try:

@@ -15,6 +15,11 @@ _SIZE = re.compile(r"^(\d+)x(\d+)$")
 NETWORKS = MappingProxyType(
     {"lora": "Lora hashes", "hypernetwork": "Hypernet hashes", "embedding": "TI hashes"}
 )  # kind -> the entry that lists them: "name: hash, name: hash"
+_RESIZE = MappingProxyType(
+    {"crop": "Crop and resize", "fill": "Resize and fill", "latent": "Just resize (latent upscale)"}
+)
+_CONTENT = MappingProxyType({"fill": "fill", "noise": "latent noise", "nothing": "latent nothing"})
+_SOFT = MappingProxyType({"transition_contrast": "transition contrast boost"})
 _FEWEST_ENTRIES = 3  # a last line with fewer entries is words, not parameters
 
 
@@ -37,6 +42,7 @@ def write(recipe: Recipe) -> str:
     entries["Model"] = _FILE.sub("", recipe.model)
     if recipe.vae:
         entries |= {"VAE hash": recipe.vae_hash, "VAE": recipe.vae} if recipe.vae_hash else {"VAE": recipe.vae}
+    entries |= _painted_over(recipe)
     if recipe.clip_skip > 1:
         entries["Clip skip"] = str(recipe.clip_skip)
     if recipe.noise_source != "GPU":
@@ -44,6 +50,7 @@ def write(recipe: Recipe) -> str:
     for kind, entry in NETWORKS.items():
         if hashes := _hashes(recipe.networks.get(kind, {})):
             entries[entry] = hashes
+    entries |= _masked(recipe)
     entries |= recipe.notes
     entries["Version"] = f"easel-{recipe.versions.get('easel', __version__)}"
     parameters = ", ".join(key if key == value else f"{key}: {_quoted(value)}" for key, value in entries.items())
@@ -76,6 +83,37 @@ def read(text: str) -> dict[str, str]:
         else:
             fields[key] = _unquoted(value)
     return fields
+
+
+def _painted_over(recipe: Recipe) -> dict[str, str]:
+    """Return the entries about the picture that was painted over."""
+    if recipe.init is None:
+        return {}
+    entries = {"Denoising strength": _number(recipe.init.denoising_strength)}
+    if recipe.init.resize_mode != "stretch":
+        entries["Resize mode"] = _RESIZE[recipe.init.resize_mode]
+    if recipe.init.noise_multiplier != 1:
+        entries["Noise multiplier"] = _number(recipe.init.noise_multiplier)
+    return entries | ({"Color correction": "True"} if recipe.init.color_correction else {})
+
+
+def _masked(recipe: Recipe) -> dict[str, str]:
+    """Return the entries about the mask, those that are not as usual."""
+    mask = recipe.mask
+    if mask is None:
+        return {}
+    entries = {"Mask blur": str(mask.blur)}
+    if mask.invert:
+        entries["Mask mode"] = "Inpaint not masked"
+    if mask.area == "masked":
+        entries |= {"Inpaint area": "Only masked", "Masked area padding": str(mask.padding)}
+    if mask.fill != "original":
+        entries["Masked content"] = _CONTENT[mask.fill]
+    if mask.soft is not None:
+        entries["Soft inpainting enabled"] = "True"
+        for name, value in mask.soft.model_dump().items():
+            entries[f"Soft inpainting {_SOFT.get(name, name.replace('_', ' '))}"] = _number(value)
+    return entries
 
 
 def _number(value: float) -> str:

@@ -45,6 +45,11 @@ class UnetModel:
     _greys: dict[tuple[int, ...], Tensor] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
+    def further(self) -> int:
+        """How many channels the U-Net reads beside the noisy latents."""
+        return int(self.unet.config.in_channels) - self.latent.channels
+
+    @property
     def parts(self) -> Mapping[str, nn.Module]:
         """U-Net, autoencoder and text encoders by component."""
         return {"unet": self.unet, "vae": self.vae, **{each.reading.part: each.module for each in self.encoders}}
@@ -81,7 +86,7 @@ class UnetModel:
         no picture at all.
         """
         scaled = self.prediction.scale(x, sigma).to(self.dtype)
-        if further := self.unet.config.in_channels - x.shape[1]:
+        if further := self.further:
             beside = conditioning.extra.get("beside")
             scaled = torch.cat([scaled, self._nothing(x, further) if beside is None else beside.to(scaled)], dim=1)
         time = torch.tensor(self.prediction.timestep(sigma), device=self.device)
