@@ -25,7 +25,7 @@ class Field:
 
 @dataclass
 class Form:
-    """The components of one tab by request field, and by "extension.field" for those of extensions."""
+    """The components of one tab by request field: "part/field" in a part, "extension.field" for an extension's."""
 
     tab: str
     components: dict[str, Component] = field(default_factory=dict)
@@ -58,9 +58,9 @@ def build_fields(form: Form, plugins: Plugins, words: PageWords) -> None:
 
 
 def as_request(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of a form in the shape of a request: "extension.field" becomes `extras`.
+    """Return the values of a form in the shape of a request.
 
-    An empty seed means a random one.
+    "extension.field" becomes `extras`, "part/field" a field of a part. An empty seed means a random one.
     """
     asked: dict[str, Any] = {}
     extras: dict[str, dict[str, Any]] = {}
@@ -68,8 +68,12 @@ def as_request(values: Mapping[str, Any]) -> dict[str, Any]:
         extension, dot, own = name.partition(".")
         if dot:
             extras.setdefault(extension, {})[own] = value
-        else:
-            asked[name] = value
+            continue
+        *parts, last = name.split("/")
+        place = asked
+        for part in parts:
+            place = place.setdefault(part, {})
+        place[last] = value
     if str(asked.get("seed", "")).strip() == "":
         asked.pop("seed", None)
     return asked | ({"extras": extras} if extras else {})

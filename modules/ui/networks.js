@@ -1,7 +1,7 @@
 // The browser of the models folder: what its controls ask the server for, and what its cards do to the prompt.
 // Gradio runs this once for each of its panels, as the body of a function of `element`, `trigger` and `watch`.
 
-const tab = 'txt2img';
+const tab = element.closest('.studio').id;
 const box = (name) => document.querySelector(`#${tab}_${name} textarea`);
 const boxes = () => [box('prompt'), box('negative_prompt')].filter(Boolean);
 

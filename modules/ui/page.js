@@ -5,8 +5,9 @@
   const say = words[navigator.language.split('-')[0]] ?? words.en;
   document.documentElement.lang = navigator.language;
 
-  const tab = 'txt2img';
-  const press = (name) => document.getElementById(`${tab}_${name}`)?.click();
+  // The tab in front that makes pictures.
+  const tab = () => [...document.querySelectorAll('.studio')].find((each) => each.offsetParent)?.id ?? 'txt2img';
+  const press = (name) => document.getElementById(`${tab()}_${name}`)?.click();
 
   // Shortcuts. A dropdown or the full-size view takes Escape for itself.
   document.addEventListener('keydown', (event) => {
@@ -35,13 +36,13 @@
   zoom.addEventListener('keydown', (event) => {
     const step = {ArrowLeft: -1, ArrowRight: 1}[event.key];
     if (!step) return;
-    const thumbs = [...document.querySelectorAll(`#${tab}_strip [data-picture]:not(.now)`)];
+    const thumbs = [...document.querySelectorAll(`#${tab()}_strip [data-picture]:not(.now)`)];
     const at = thumbs.findIndex((each) => each.getAttribute('aria-pressed') === 'true');
     const next = thumbs[at + step];
     if (next) next.click();
   });
   const follow = new MutationObserver(() => {
-    const opener = document.querySelector(`#${tab}_stage [data-zoom]`);
+    const opener = document.querySelector(`#${tab()}_stage [data-zoom]`);
     if (zoom.open && opener && large.getAttribute('src') !== opener.dataset.zoom) large.src = opener.dataset.zoom;
   });
 
@@ -53,7 +54,8 @@
     }
     const copier = event.target.closest('[data-copy]');
     if (copier) {
-      await navigator.clipboard.writeText(document.querySelector(copier.dataset.copy).textContent);
+      const around = copier.closest('.parameters') ?? document;
+      await navigator.clipboard.writeText(around.querySelector(copier.dataset.copy).textContent);
       copier.classList.add('did');
       setTimeout(() => copier.classList.remove('did'), 1200);
     }
@@ -67,28 +69,61 @@
 
   // On a phone, what begins is brought into sight.
   document.addEventListener('click', (event) => {
-    if (event.target.closest(`#${tab}_generate`) && matchMedia('(max-width: 760px)').matches) {
-      document.getElementById(`${tab}_stage`).scrollIntoView({behavior: 'smooth', block: 'nearest'});
+    if (event.target.closest('[id$=_generate]') && matchMedia('(max-width: 760px)').matches) {
+      document.getElementById(`${tab()}_stage`).scrollIntoView({behavior: 'smooth', block: 'nearest'});
     }
   });
 
   // Gradio saves the form as it changes. What was typed while the server was away is sent when the page goes.
-  const unsaved = new Set();
-  window.easel = {saved: () => unsaved.clear()};
-  const field_of = (target) => target.closest?.(`[id^="${tab}_"]`)?.id.slice(tab.length + 1);
+  const unsaved = new Map(Object.keys(forms).map((name) => [name, new Set()]));
+  window.easel = {saved: () => unsaved.get(tab())?.clear()};
   document.addEventListener('input', (event) => {
-    const name = field_of(event.target);
-    if (forms[tab].includes(name)) unsaved.add(name);
+    for (const [name, fields] of unsaved) {
+      const field = event.target.closest?.(`[id^="${name}_"]`)?.id.slice(name.length + 1);
+      if (forms[name].includes(field)) fields.add(field);
+    }
   }, true);
   window.addEventListener('pagehide', () => {
-    const values = {};
-    for (const name of unsaved) {
-      const box = document.querySelector(`#${tab}_${name} :is(textarea, input)`);
-      if (box) values[name] = box.value;
+    for (const [name, fields] of unsaved) {
+      const values = {};
+      for (const field of fields) {
+        const box = document.querySelector(`#${name}_${field} :is(textarea, input)`);
+        if (box) values[field] = box.value;
+      }
+      if (Object.keys(values).length) {
+        navigator.sendBeacon(`/easel/forms/${name}`, new Blob([JSON.stringify(values)], {type: 'application/json'}));
+      }
     }
-    if (Object.keys(values).length) {
-      navigator.sendBeacon(`/easel/forms/${tab}`, new Blob([JSON.stringify(values)], {type: 'application/json'}));
-    }
+  });
+
+  // Something was painted: said once, when the hand comes to rest.
+  let painting, resting;
+  const settle = () => {
+    clearTimeout(resting);
+    const box = document.querySelector(`#${painting} :is(textarea, input)`);
+    resting = setTimeout(() => {
+      if (!box) return;
+      box.value = String(Date.now());
+      box.dispatchEvent(new Event('input', {bubbles: true}));
+    }, 700);
+  };
+  document.addEventListener('pointerdown', (event) => {
+    painting = event.target.closest?.('.painter')?.id.replace('_editor', '_stroke');
+  }, true);
+  document.addEventListener('pointerup', () => { if (painting) settle(); }, true);
+  document.addEventListener('keyup', () => { if (painting) settle(); }, true);
+
+  // A picture goes to another tab: the tab comes to the front, and a hidden field there says which picture it is.
+  document.addEventListener('click', (event) => {
+    const sender = event.target.closest('[data-send]');
+    if (!sender) return;
+    const {send, picture} = sender.dataset;
+    const box = document.querySelector(`#${send}_arrival :is(textarea, input)`);
+    document.getElementById(`tab_${send}-button`)?.click();
+    sender.closest('dialog')?.close();
+    if (!box) return;
+    box.value = `${picture}:${Date.now()}`;
+    box.dispatchEvent(new Event('input', {bubbles: true}));
   });
 
   // Gradio runs this when the page is there.

@@ -15,6 +15,8 @@ from modules.ui.page_words import sentence
 from modules.ui.pieces import button, outcome, short, span_of
 from modules.words import Words
 
+SENDS = ("txt2img", "img2img", "inpaint")  # the tabs a picture may be sent to
+
 
 def progress(job: Job | None, words: Words) -> Html:
     """Return the bar with step, picture and time left of `job`; what it has to note; why it failed."""
@@ -165,7 +167,7 @@ def parameters(picture: PictureRow | None, words: Words) -> Html:
             icon("copy"),
             type="button",
             cls="tool",
-            data_copy="#parameters_text",
+            data_copy="pre",
             title=words.say("ui.copy_parameters"),
             aria_label=words.say("ui.copy_parameters"),
         ),
@@ -179,4 +181,17 @@ def parameters(picture: PictureRow | None, words: Words) -> Html:
         ),
         cls="tools",
     )
-    return element("div", tools, element("pre", picture.infotext, id="parameters_text"), cls="parameters")
+    sends = [
+        element(
+            "button",
+            words.say(f"ui.send_{tab}"),
+            type="button",
+            cls="tool",
+            data_send=tab,
+            data_picture=picture.id,
+            title=f"{words.say('ui.send_to')}: {words.say(f'ui.send_{tab}')}",
+        )
+        for tab in SENDS
+    ]
+    sending = element("div", *sends, cls="sends", role="group", aria_label=words.say("ui.send_to"))
+    return element("div", tools, sending, element("pre", picture.infotext), cls="parameters")

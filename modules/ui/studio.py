@@ -3,6 +3,8 @@
 They are laid out by `style.css`: beside each other on a wide screen, the result first on a phone.
 """
 
+from collections.abc import Callable
+
 import gradio as gr
 
 from modules.errors import EaselError
@@ -17,9 +19,12 @@ from modules.ui.watch import IDLE, Watch
 
 
 class Studio:
-    """The components, and the form they fill. `name` is the tab's, and begins the id of each of them."""
+    """The components, and the form they fill. `name` is the tab's, and begins the id of each of them.
 
-    def __init__(self, page: Page, name: str) -> None:
+    `own` builds what the tab has besides, and adds those that are fields to the form.
+    """
+
+    def __init__(self, page: Page, name: str, own: Callable[[Form], None]) -> None:
         self.name = name
         self.words = page.words
         self.server = page.server
@@ -31,6 +36,8 @@ class Studio:
             self._prompts()
             self._actions()
             self.networks = Networks(page.server, page.words, name)
+            with gr.Column(elem_classes="own", min_width=0):
+                own(self.form)
             self._settings()
             self._result()
         listed = ("model", "vae", "sampler", "schedule")
@@ -108,6 +115,7 @@ class Studio:
         self.seen = gr.Textbox("{}", visible=False)
         self.changed = gr.Textbox("", visible="hidden")  # how often the models folder has changed
         self.timer = gr.Timer(IDLE)
+        self.arrival = gr.Textbox("", visible="hidden", elem_id=f"{self.name}_arrival")  # what another tab sends
         self.panels: dict[str, gr.HTML] = {}
         with gr.Column(elem_classes="result", min_width=0):
             for name in ("progress", "stage", "strip", "parameters"):

@@ -22,6 +22,7 @@ class Page:
     health: gr.HTML  # the state of the workers
     top: Top  # the row on top, with the fields every tab shares
     forms: dict[str, Form] = field(default_factory=dict)  # by tab; a tab with a form puts it here
+    timers: dict[str, gr.Timer] = field(default_factory=dict)  # by tab; those run while their tab is in front
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,7 @@ def test_the_frame_has_the_shape_of_the_result_and_lies_in_the_picture(inputs: I
     assert canvas is not None and canvas.box is not None
     left, top, right, bottom = canvas.box
     assert (left, right) == (266, 294) and right - left == bottom - top
-    assert 0 <= top and bottom <= 100
+    assert top >= 0 and bottom <= 100
     assert canvas.begun.size == (64, 64) and canvas.whole.size == (300, 100)
 
 

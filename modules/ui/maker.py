@@ -1,0 +1,248 @@
+"""What happens on a tab that makes pictures: its form is kept, its jobs are queued and watched.
+
+Such a tab is a `Maker` with a name; one that has more than words adds its own components and says how they become a
+request.
+"""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from modules.errors import EaselError
+from modules.library.pictures import PictureRow
+from modules.model_manager.counter import TokenCounter
+from modules.model_manager.model_file import ModelFile
+from modules.request import Request, make_request
+from modules.ui import pieces, top
+from modules.ui.acts import perform
+from modules.ui.device import device_of
+from modules.ui.fields import Form, as_request
+from modules.ui.follow import FOLLOWING, taken_over
+from modules.ui.page_words import explain
+from modules.ui.studio import Studio
+from modules.ui.tab import Page
+from modules.ui.watch import OWNER, Choice, Seen, packed, told
+
+SETTLE = 0.4  # seconds a change is given to settle before it is saved or counted
+QUIET: Mapping[str, Any] = MappingProxyType({"queue": False, "show_progress": "hidden", "api_visibility": "private"})
+QUEUED: Mapping[str, Any] = MappingProxyType(
+    {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
+)
+
+
+class Maker:
+    """The tab `name`; the first one on a page has the fields of the row on top, the others only read them."""
+
+    def __init__(self, page: Page, name: str) -> None:
+        self.page = page
+        self.name = name
+        self.shared = frozenset(page.top.fields if page.forms else ())
+        self.words = page.words
+        self.server = page.server
+        self.studio = Studio(page, name, self.build)
+        self.form = self.studio.form
+        self.watch = self.studio.watch
+        self.counter = TokenCounter(page.server.catalog)
+
+    def build(self, form: Form) -> None:
+        """Build the components the tab has besides, and add those that are fields to `form`."""
+
+    def besides(self) -> dict[str, Component]:
+        """Return components that are no fields, but whose values `asked` is given as well."""
+        return {}
+
+    def asked(self, values: Mapping[str, Any]) -> list[Request]:
+        """Return the requests that the values of the form mean, one for each job; raise `BadRequest`."""
+        return [make_request(as_request(values))]
+
+    def connect(self) -> None:
+        """Connect the components to their handlers."""
+        studio, watch = self.studio, self.watch
+        parts: dict[str, Any] = dict(self.form.components)
+        told_by = [watch.choice, watch.seen]
+        given = parts | self.besides()
+        for event in (studio.generate.click, parts["prompt"].submit, parts["negative_prompt"].submit):
+            event(self.add, told_by, watch.outputs, inputs_kwargs=given, trigger_mode="multiple", **QUEUED)
+        studio.interrupt.click(self.stop_job, told_by, watch.outputs, trigger_mode="multiple", **QUEUED)
+        studio.skip.click(self.skip_batch, told_by, watch.outputs, trigger_mode="multiple", **QUEUED)
+        watch.timer.tick(watch.tick, told_by, watch.outputs, **QUIET)
+        self.page.top.refresh.click(self.refresh, told_by, watch.outputs, **QUIET)
+        for part in studio.panels.values():
+            part.act(self.act, told_by, watch.outputs, trigger_mode="multiple", **QUEUED)
+        self._connect_fields(parts)
+        led = [part for name, part in parts.items() if name not in self.page.top.fields]
+        studio.arrival.change(self.arrive, studio.arrival, led, **QUIET)
+        self.page.timers[self.name] = watch.timer
+        fresh = [*parts.values(), *watch.outputs, *studio.networks.outputs]
+        self.page.blocks.load(self.load, None, fresh, **QUIET)
+
+    def _connect_fields(self, parts: dict[str, Any]) -> None:
+        """What a person types is saved as it settles; what a button fills in is saved at once."""
+        studio, sides = self.studio, [parts["width"], parts["height"]]
+        keep: dict[str, Any] = {"fn": self.save, "inputs": None, "outputs": None, "inputs_kwargs": parts, **QUIET}
+        for slider, box in studio.sliders:
+            slider.input(None, slider, box, js="(value) => value", **QUIET).then(**keep)
+            box.change(None, box, slider, js="(value) => value ?? 0", **QUIET)
+        studio.swap.click(None, sides, sides, js="(width, height) => [height, width]", **QUIET).then(**keep)
+        studio.dice.click(None, None, parts["seed"], js="() => '-1'", **QUIET).then(**keep)
+        studio.reuse.click(self.reuse_seed, [self.watch.seen], parts["seed"], **QUIET).then(**keep)
+        led = [parts[name] for name in FOLLOWING]
+        parts["model"].input(self.follow, [parts["model"], *led], led, **QUIET).then(**keep)
+        studio.networks.cards.choose(self.choose, led, [parts["model"], *led], **QUIET).then(**keep)
+        studio.networks.connect(self.page.model, self.watch.seen, studio.changed)
+        # Gradio calls it input when a key was pressed, not when a card or the clipboard wrote into a prompt.
+        typed = [*(part.input for part in parts.values()), *(parts[name].change for name in studio.counters)]
+        later: dict[str, Any] = {"inputs_kwargs": parts, "trigger_mode": "always_last", **QUIET}
+        saved = gr.on(typed, self.save_later, None, None, **later)
+        saved.success(None, None, None, js="() => window.easel.saved()", **QUIET)
+        for name, counter in studio.counters.items():
+            changes = [parts[name].change, parts["model"].change]  # a learned word counts for the models it is for
+            counted = [parts[name], parts["model"]]
+            gr.on(changes, self.count, counted, counter, trigger_mode="always_last", **QUIET)
+
+    def load(self, request: gr.Request) -> dict[Component, Any]:
+        """Give a fresh page the last values of the form and everything there is to watch."""
+        kept = self.form.restored(self.server.forms.load(OWNER, self.name))
+        self._forget_what_is_gone(kept)
+        model = kept["model"] or ""
+        kept = {name: value for name, value in kept.items() if name not in self.shared}
+        updates: dict[Component, Any] = self.watch.look(Choice(), Seen(), self.words.heard(request))
+        updates |= self.studio.networks.load(request, model)
+        for name, value in kept.items():
+            part = self.form.components[name]
+            updates[part] = gr.update(**{**updates.get(part, {}), "value": value})
+        return updates
+
+    def arrive(self, told: str) -> Any:
+        """Take over a picture that another tab sends, with what it was made with."""
+        row = self.server.library.get(sent(told))
+        return gr.skip() if row is None else {self.form.components[name]: value for name, value in self.taken(row)}
+
+    def taken(self, row: PictureRow) -> Iterator[tuple[str, Any]]:
+        """Yield each field that a picture sent here fills, with its value."""
+        recipe = row.recipe
+        known = {"prompt": recipe.prompt, "negative_prompt": recipe.negative_prompt, "seed": str(recipe.seed)}
+        if recipe.sampler in self.server.offers.samplers:
+            known |= {"sampler": recipe.sampler, "schedule": recipe.schedule}
+            yield from (("steps", recipe.steps), ("cfg_scale", recipe.cfg_scale))
+            yield from (("width", recipe.width), ("height", recipe.height))
+        yield from known.items()
+
+    def _forget_what_is_gone(self, kept: dict[str, Any]) -> None:
+        catalog = self.server.catalog
+        there = [name for _, name in top.checkpoints(catalog)]
+        if kept["model"] not in there:
+            kept["model"] = there[0] if there else None
+        if "vae" in kept and kept["vae"] not in [name for _, name in top.vaes(catalog, self.words.heard(None))]:
+            kept["vae"] = self.form.defaults()["vae"]
+
+    def add(self, choice: str, seen: str, request: gr.Request, **values: Any) -> Any:
+        """Add a job; a request that is not allowed is answered with what is, and changes nothing."""
+        words = self.words.heard(request)
+        self.save(**{name: value for name, value in values.items() if name in self.form.components})
+        try:
+            origin = device_of(request.headers.get("user-agent", ""), words)
+            jobs = [self.server.submit(request, OWNER, origin) for request in self.asked(values)]
+        except EaselError as error:
+            gr.Warning(pieces.plain(explain(error, words)))
+            return gr.skip()
+        return self._shown(Choice(jobs[0]), seen, request)
+
+    def stop_job(self, choice: str, seen: str, request: gr.Request) -> Any:
+        """Interrupt the job this page watches, and no other."""
+        self.server.jobs.interrupt(told(Seen, seen).job)
+        return self._shown(told(Choice, choice), seen, request)
+
+    def skip_batch(self, choice: str, seen: str, request: gr.Request) -> Any:
+        """Let the job this page watches go on with its next batch."""
+        self.server.jobs.skip(told(Seen, seen).job)
+        return self._shown(told(Choice, choice), seen, request)
+
+    def act(self, choice: str, seen: str, event: gr.EventData, request: gr.Request) -> Any:
+        """Do what a button inside a panel asks for."""
+        asked = {str(name): str(value) for name, value in dict(event._data or {}).items()}
+        words = self.words.heard(request)
+        try:
+            chosen = perform(self.server, told(Choice, choice), asked)
+        except EaselError as error:
+            gr.Warning(pieces.plain(explain(error, words)))
+            return gr.skip()
+        return self._shown(chosen, seen, request)
+
+    def reuse_seed(self, seen: str) -> Any:
+        """Return the seed of the picture the page shows, in the making or finished."""
+        shown = told(Seen, seen)
+        picture = self.server.library.get(shown.picture)
+        job = self.server.jobs.get(shown.job)
+        if picture is not None:
+            return str(picture.recipe.seed)
+        return str(job.request.seed) if job is not None else gr.skip()
+
+    def follow(self, model: str, *values: Any) -> Any:
+        """Follow the checkpoint's native size, and its steps and CFG scale where it is made for few."""
+        try:
+            file = self.server.catalog.find(model)
+        except EaselError:
+            return gr.skip()
+        return self._taken_over(file, *values)
+
+    def _taken_over(self, file: ModelFile, *values: Any) -> list[Any]:
+        form = dict(zip(FOLLOWING, values, strict=True))
+        after = taken_over(file, self.server.catalog.checkpoints(), form)
+        return [after[name] for name in FOLLOWING]
+
+    def choose(
+        self, width: Any, height: Any, steps: Any, cfg: Any, sampler: Any, schedule: Any, event: gr.EventData
+    ) -> Any:
+        """Choose the checkpoint whose card was clicked."""
+        try:
+            file = self.server.catalog.find(str(dict(event._data or {}).get("name", "")))
+        except EaselError as error:
+            gr.Warning(pieces.plain(str(error)))
+            return gr.skip()
+        return file.name, *self._taken_over(file, width, height, steps, cfg, sampler, schedule)
+
+    def refresh(self, choice: str, seen: str, request: gr.Request) -> Any:
+        """Look for new model files now."""
+        self.server.catalog.refresh()
+        words = self.words.heard(request)
+        gr.Info(pieces.plain(words.say("networks.refreshed")))
+        return self.watch.tick(choice, seen, request)
+
+    def save(self, **values: Any) -> None:
+        """Keep the values of the form."""
+        self.server.forms.save(OWNER, self.name, {name: _writable(value) for name, value in values.items()})
+
+    async def save_later(self, **values: Any) -> None:
+        """Keep the values of the form; while somebody types, twice a second is enough."""
+        await asyncio.to_thread(self.save, **values)
+        await asyncio.sleep(SETTLE)
+
+    async def count(self, prompt: str, model: str, request: gr.Request) -> str:
+        """Return the token counter of a prompt for the checkpoint that is chosen."""
+        shown = await asyncio.to_thread(self._count, prompt or "", model or "", request)
+        await asyncio.sleep(SETTLE)
+        return shown
+
+    def _count(self, prompt: str, model: str, request: gr.Request) -> str:
+        tokens, limit = self.counter.count(prompt, model)
+        return pieces.counter(tokens, limit, self.words.heard(request))
+
+    def _shown(self, choice: Choice, seen: str, request: gr.Request) -> Any:
+        updates = self.watch.look(choice, told(Seen, seen), self.words.heard(request))
+        return {**updates, self.watch.choice: packed(choice)}
+
+
+def sent(told: str) -> int:
+    """Return the id of the picture that the text of an arrival names; 0 for none."""
+    number = (told or "").partition(":")[0]
+    return int(number) if number.isascii() and number.isdigit() and len(number) < 16 else 0
+
+
+def _writable(value: Any) -> Any:
+    """Half of a surrogate pair, which a browser may send, cannot be written anywhere."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value

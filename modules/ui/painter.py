@@ -1,0 +1,94 @@
+"""Painting on a picture in the browser: Gradio's editor, with what was painted kept by the server under a name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from modules.api.inputs import flat_copy
+from modules.errors import EaselError
+from modules.server.server import Server
+from modules.ui.fields import Form
+from modules.ui.page_words import PageWords
+
+SIDE = 1024  # pixels of the copy that is painted on: a photograph of twelve million stays as quick as a small picture
+QUIET: Mapping[str, Any] = MappingProxyType({"queue": False, "show_progress": "hidden", "api_visibility": "private"})
+FIELD = "painted"
+
+
+class Painter:
+    """The editor, and the field that says what is painted on which picture.
+
+    `colours` are those of the brush; the first is in use.
+    """
+
+    def __init__(self, server: Server, words: PageWords, form: Form, label: str, colours: list[str]) -> None:
+        self.server = server
+        self.painted = gr.Textbox("", visible="hidden", elem_id=f"{form.tab}_{FIELD}")
+        form.add(FIELD, self.painted)
+        self.editor = gr.ImageEditor(
+            None,
+            type="pil",
+            image_mode="RGBA",
+            label=words(label),
+            elem_id=f"{form.tab}_editor",
+            elem_classes="painter",
+            height=420,
+            sources=(),
+            transforms=(),
+            brush=gr.Brush(colors=list(colours), default_color=colours[0], color_mode="defaults"),
+            format="png",
+            buttons=["fullscreen"],
+            canvas_size=(512, 512),
+        )
+        # What the editor tells of itself sends all of it again and again; the page says when the hand comes to rest.
+        self.stroke = gr.Textbox("", visible="hidden", elem_id=f"{form.tab}_stroke")
+
+    def connect(self, picture: gr.Textbox, keep: Mapping[str, Any]) -> None:
+        """Show the picture that the field `picture` names, and keep what is painted on it; `keep` saves the form."""
+        picture.change(self.begin, [picture, self.painted], self.editor, trigger_mode="always_last", **QUIET)
+        told_by = [self.editor, picture, self.painted]
+        self.stroke.change(self.store, told_by, self.painted, trigger_mode="always_last", **QUIET).then(**keep)
+
+    def begin(self, picture: str, painted: str) -> Any:
+        """Return what the editor shows for `picture`: with what was painted on it before, if anything was."""
+        try:
+            paper = flat_copy(self.server, picture, SIDE)
+        except EaselError:
+            return None
+        before = layer_of(self.server, painted, picture)
+        layers = [] if before is None else [before.resize(paper.size)]
+        return {"background": paper, "layers": layers, "composite": None}
+
+    def store(self, value: Mapping[str, Any] | None, picture: str, before: str) -> Any:
+        """Keep what is painted, and return the text of the field that says so."""
+        layer = drawn(value)
+        name = "" if layer is None else self.server.inputs.keep(layer)
+        after = json.dumps({"on": picture, "layer": name}) if picture else ""
+        return gr.skip() if after == before else after
+
+
+def drawn(value: Mapping[str, Any] | None) -> Image.Image | None:
+    """Return everything that is painted in the editor's `value` as one RGBA picture; None when nothing is."""
+    layers = [each.convert("RGBA") for each in (value or {}).get("layers") or () if each is not None]
+    if not layers:
+        return None
+    whole = Image.new("RGBA", layers[0].size)
+    for layer in layers:
+        whole.alpha_composite(layer if layer.size == whole.size else layer.resize(whole.size))
+    return whole if whole.getchannel("A").getbbox() is not None else None
+
+
+def layer_of(server: Server, painted: str, picture: str) -> Image.Image | None:
+    """Return what the text of the field says is painted on `picture`; None when nothing is."""
+    try:
+        told = json.loads(painted or "{}")
+    except ValueError:
+        return None
+    name = told.get("layer") if isinstance(told, dict) and told.get("on") == picture else ""
+    return server.inputs.open(name).convert("RGBA") if isinstance(name, str) and server.inputs.has(name) else None

@@ -1,0 +1,121 @@
+"""What tabs share that paint over a picture: its fields, its size in the form, and how a request comes of them."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from modules.errors import BadRequest
+from modules.request import InitImage, Request, limits, make_request
+from modules.ui.fields import Form, as_request
+from modules.ui.maker import QUIET, Maker
+from modules.ui.painter import Painter
+from modules.ui.well import Well
+
+# What the brush offers; the first is in use.
+COLOURS = ["#e03131", "#f08c00", "#f5d90a", "#2f9e44", "#1c7ed6", "#9c36b5", "#8d5524", "#111111", "#ffffff"]
+RESIZE = MappingProxyType(
+    {"stretch": "resize_stretch", "crop": "resize_crop", "fill": "resize_fill", "latent": "resize_latent"}
+)
+STEP = 8  # pixels that sides divide by
+LARGER = 1.5  # times the checkpoint's own area; a picture beyond that is proposed to be made smaller
+
+
+class SourceMaker(Maker):
+    """A tab that paints over a picture."""
+
+    def strength(self, form: Form) -> None:
+        """Build the field that says how much of the picture changes."""
+        self._sliding(form, "init/denoising_strength", "denoising_strength", InitImage, 0.01)
+
+    def resizing(self, form: Form, latent: bool) -> None:
+        """Build the fields of how a picture comes to the size that is made."""
+        modes = [(self.words(label), mode) for mode, label in RESIZE.items() if latent or mode != "latent"]
+        box = gr.Dropdown(
+            modes,
+            value="stretch",
+            label=self.words("resize_mode"),
+            elem_id=f"{self.name}_init_resize_mode",
+            min_width=0,
+        )
+        form.add("init/resize_mode", box)
+        with gr.Row(elem_classes="line two"):
+            by = gr.Number(0, label=self.words("scale_by"), elem_id=f"{self.name}_scale_by", step=0.05, min_width=0)
+            form.add("scale_by", by)
+            paper = gr.ColorPicker(
+                "#ffffff", label=self.words("background"), elem_id=f"{self.name}_init_background", min_width=0
+            )
+            form.add("init/background", paper)
+        correct = gr.Checkbox(
+            False, label=self.words("color_correction"), elem_id=f"{self.name}_init_color_correction", min_width=0
+        )
+        form.add("init/color_correction", correct)
+
+    def _sliding(self, form: Form, field: str, label: str, part: Any, step: float) -> None:
+        """A slider with a box, bounded and set as the field of the request's `part` is."""
+        info = part.model_fields[field.rpartition("/")[2]]
+        least, most, _ = limits(info.metadata)
+        slider = gr.Slider(
+            least or 0,
+            most or 0,
+            info.default,
+            step=step,
+            label=self.words(label),
+            elem_id=f"{self.name}_{field.replace('/', '_')}",
+            elem_classes="sliding",
+            buttons=[],
+            min_width=0,
+        )
+        form.add(field, slider)
+
+    def opened(self, name: str) -> Image.Image:
+        """Return the picture of that name; raise `BadRequest` when none was given."""
+        if not name:
+            raise BadRequest("no_picture")
+        return self.server.inputs.open(name)
+
+    def number(self, form: Mapping[str, Any], field: str, least: float, most: float) -> float:
+        """Return the number in a field that is none of the request's; raise `BadRequest` when it is not allowed."""
+        value = form.get(field)
+        try:
+            number = float(value or 0)
+        except (TypeError, ValueError):
+            number = float("nan")
+        if not least <= number <= most:
+            raise BadRequest("number", field=field, value=str(value)[:60], least=least, most=most)
+        return number
+
+    def request(self, form: Mapping[str, Any], more: Mapping[str, Any]) -> Request:
+        """Return the request that the values of the form mean, with those of `more` in place of the form's."""
+        known = {name: value for name, value in form.items() if name not in ("scale_by", "painted")}
+        return make_request(as_request({**known, **more}))
+
+    def connect_source(self, well: Well, painter: Painter) -> None:
+        """Connect the picture: it is shown, one can paint on it, and the size in the form follows it."""
+        parts: dict[str, Any] = dict(self.form.components)
+        keep: dict[str, Any] = {"fn": self.save, "inputs": None, "outputs": None, "inputs_kwargs": parts, **QUIET}
+        well.connect()
+        painter.connect(well.field, keep)
+        sides = [parts["width"], parts["height"]]
+        # Only what a person puts there: a form that is restored has the size it had.
+        well.panel.put(self.fit, parts["model"], sides, **QUIET).then(**keep)
+        well.field.change(**keep)
+
+    def fit(self, model: str, event: gr.EventData) -> Any:
+        """Return the width and height that suit a picture that was just put there."""
+        try:
+            image = self.opened(str(dict(event._data or {}).get("name", "")))
+        except BadRequest:
+            return gr.skip()
+        return list(suiting(image.width, image.height, self.studio.native_size(model or "")))
+
+
+def suiting(width: int, height: int, native: int) -> tuple[int, int]:
+    """Return the picture's own size in steps of 8; if it is far larger than `native`, one of its shape near that area."""
+    factor = 1.0
+    if width * height > LARGER * native * native:
+        factor = (native * native / (width * height)) ** 0.5
+    wide, high = (max(64, round(side * factor / STEP) * STEP) for side in (width, height))
+    return min(wide, 2048), min(high, 2048)
