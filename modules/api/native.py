@@ -15,6 +15,7 @@ from modules.library.pictures import LOCAL
 from modules.request import make_request
 from modules.server.server import Server
 from modules.server.views import Job
+from modules.words import load_words, preferred
 
 QUIET = 15.0  # seconds after which a silent event stream says that it lives
 LARGEST = 200_000  # characters a form may hold
@@ -34,12 +35,16 @@ def router(server: Server, forms: Mapping[str, Collection[str]]) -> APIRouter:
 
 
 def refusal(request: Request, error: Exception) -> Response:
-    """Answer an `EaselError` with the sentence: 404 for an unknown model, 422 for what cannot be met, 500 otherwise."""
+    """Answer an `EaselError` with the sentence, in the language that is asked for.
+
+    404 for an unknown model, 422 for what cannot be met, 500 otherwise.
+    """
     if not isinstance(error, EaselError):
         raise error
     unmet = isinstance(error, BadRequest | ModelError | DownloadError)
     status = 404 if isinstance(error, UnknownModel) else 422 if unmet else 500
-    return JSONResponse({"error": error.key, "message": str(error)}, status)
+    words = load_words(preferred(request.headers.get("accept-language", "")))
+    return JSONResponse({"error": error.key, "message": error.say(words)}, status)
 
 
 def _jobs(server: Server) -> APIRouter:

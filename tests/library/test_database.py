@@ -21,7 +21,9 @@ def url(folder: Path) -> str:
 def test_migrations_make_the_tables_of_the_records(tmp_path: Path) -> None:
     Database(url(tmp_path)).close()
     with create_engine(url(tmp_path)).connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        # SQLite's full-text search is no table of the records: it is made of what they hold.
+        options = {"compare_type": True, "include_name": lambda name, *_: not str(name).startswith("pictures_words")}
+        context = MigrationContext.configure(connection, opts=options)
         assert compare_metadata(context, Base.metadata) == []
 
 
