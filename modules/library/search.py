@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import ColumnElement, Select, literal_column, select, text
+from sqlalchemy import ColumnElement, Select, false, literal_column, select, text
 
 from modules.library.records import SEARCHED, PictureRecord, TagRecord
 
@@ -102,7 +102,10 @@ def _facts(search: Search) -> list[ColumnElement[bool]]:
 
 
 def _containing(words: str) -> list[ColumnElement[bool]]:
+    # A database may take NUL for the end of a text; nothing holds one.
     parts = unicodedata.normalize("NFC", words).split()
+    if any("\0" in part for part in parts):
+        return [false()]
     return [PictureRecord.words.icontains(part, autoescape=True) for part in parts]
 
 

@@ -40,6 +40,7 @@ class Trash:
         self._library = library
         self._outputs = outputs.resolve()
         self._folder = self._outputs / FOLDER
+        self.changed = 0  # how often pictures have gone or come back, for those who show them
 
     def put(self, ids: Collection[int]) -> Moved:
         """Move these pictures into the trash; those whose file is gone stay as they are.
@@ -117,6 +118,7 @@ class Trash:
                 with contextlib.suppress(OSError):
                     os.rename(target, source)
             raise
+        self.changed += 1
         return Moved([id for id, *_ in moved], gone)
 
     def _inwards(self, record: PictureRecord) -> tuple[Path, Path]:
@@ -146,6 +148,7 @@ class Trash:
                     raise SaveError("delete_failed", file=row.path.name, reason=reason) from error
             for part in parted([row.id for row in going]):
                 session.execute(delete(PictureRecord).where(PictureRecord.id.in_(part)))
+        self.changed += 1
         return going
 
 

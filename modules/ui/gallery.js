@@ -206,6 +206,8 @@ const sure = (text) => new Promise((answer) => {
   dialog.showModal();
 });
 
+const recount = () => Promise.all([page({limit: 1}), choices()]).catch(() => {});
+
 // What is done. Cells that go are kept as long as there is a way back.
 const taken_out = (ids) => {
   const cells = ids.map(cell_of).filter(Boolean);
@@ -216,7 +218,7 @@ const taken_out = (ids) => {
   chosen();
   if (!at('.cell') && !next) search();
   else look_on();
-  choices().catch(() => {});
+  recount();
   return cells;
 };
 const put_back = (cells) => {
@@ -226,7 +228,7 @@ const put_back = (cells) => {
     if (after) after.before(cell);
     else at('.grid').append(cell);
   }
-  choices().catch(() => {});
+  recount();
 };
 const acts = {
   trash: async (ids) => {
