@@ -37,7 +37,7 @@ def zipped(files: Iterable[tuple[str, Path]]) -> Iterator[bytes]:
     Pictures are compressed already, so they are stored as they are. A file that is gone is left out.
     """
     stream = _Stream()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED, strict_timestamps=False) as archive:  # type: ignore[arg-type]
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED, strict_timestamps=False) as archive:
         for name, path in files:
             try:
                 source = path.open("rb")

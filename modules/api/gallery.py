@@ -33,7 +33,7 @@ class Asked(Search):
 
     before: Id | None = None
     after: Annotated[int, Field(ge=0, lt=2**63)] | None = None
-    limit: int = Field(PAGE, ge=1, le=LARGEST)
+    limit: Annotated[int, Field(ge=1, le=LARGEST)] = PAGE
 
     @property
     def search(self) -> Search:
@@ -172,8 +172,8 @@ def _page(server: Server, asked: Asked) -> tuple[list[PictureRow], bool, Hits | 
         return rows[: asked.limit], len(rows) > asked.limit, hits
     rows = server.gallery.page(asked.search, asked.before, asked.after, limit)
     news = asked.before is None and bool(rows)  # newer ones than before: there are more now
-    hits = server.gallery.first_page(asked.search, 1)[1] if news else None
-    return rows[: asked.limit], len(rows) > asked.limit, hits
+    now = server.gallery.first_page(asked.search, 1)[1] if news else None
+    return rows[: asked.limit], len(rows) > asked.limit, now
 
 
 def _anywhere(server: Server, id: int) -> PictureRow:

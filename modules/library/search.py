@@ -29,7 +29,7 @@ class Search(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
-    words: str = Field("", max_length=LONGEST)  # all of them must be there, the last one may be a beginning
+    words: Annotated[str, Field(max_length=LONGEST)] = ""  # all of them must be there, the last one may be a beginning
     model: Name = ""
     sampler: Name = ""
     width: Pixels = 0
@@ -37,7 +37,7 @@ class Search(BaseModel):
     since: date | None = None
     until: date | None = None  # this day is still in
     owner: Name = ""
-    rating: int = Field(0, ge=0, le=STARS)  # at least
+    rating: Annotated[int, Field(ge=0, le=STARS)] = 0  # at least
     tag: Name = ""
     trash: bool = False  # those in the trash; otherwise those that are not
 
@@ -58,13 +58,13 @@ def pieces(words: str) -> str:
     )
 
 
-def wanted(search: Search, full_text: bool, before: int | None = None, after: int | None = None) -> Select[tuple[int]]:
+def wanted(search: Search, full_text: bool, before: int | None = None, after: int | None = None) -> Select[Any]:
     """Return the query for the ids of the pictures that fit, newest first.
 
     `full_text` says that the database finds words by itself. Only ids below `before` and above `after` count.
     """
     looked_up = pieces(search.words) if full_text else ""
-    query: Select[tuple[int]] = select(_of("id"))
+    query: Select[Any] = select(_of("id"))
     if looked_up:
         # The hits come in the order of ids by themselves; each is looked up in the index, never in the long row.
         query = query.select_from(text(_HITS)).where(text(_MATCH).bindparams(pieces=looked_up))

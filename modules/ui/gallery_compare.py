@@ -73,6 +73,6 @@ def _table(rows: tuple[PictureRow, PictureRow], words: Words) -> Html:
         differs = one != other
         head = element("th", words.say(worded) if worded else key, mark if differs else None, scope="row")
         lines.append(element("tr", head, element("td", one), element("td", other), cls="differs" if differs else None))
-    head = [element("td"), *[element("th", row.path.name, scope="col") for row in rows]]
+    names = [element("td"), *[element("th", row.path.name, scope="col") for row in rows]]
     caption = element("caption", words.say("gallery.parameters"), cls="sr-only")
-    return element("div", element("table", caption, element("thead", element("tr", *head)), element("tbody", *lines)))
+    return element("div", element("table", caption, element("thead", element("tr", *names)), element("tbody", *lines)))

@@ -48,11 +48,18 @@ def test_pictures_are_listed_newest_first_a_page_at_a_time(client: TestClient, s
     assert listed(client, after=ids[0]) == [ids[2], ids[1]]
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"limit": 0}, {"limit": 9999}, {"rating": 9}, {"since": "yesterday"}, {"path": "/etc"}, {"before": 2**70}]
-)
-def test_what_is_no_search_is_refused(client: TestClient, wrong: dict[str, Any]) -> None:
-    assert client.get("/easel/gallery", params=wrong).status_code == 422
+def test_what_is_no_search_is_refused(client: TestClient) -> None:
+    wrong: tuple[dict[str, Any], ...] = (
+        {"limit": 0},
+        {"limit": 9999},
+        {"rating": 9},
+        {"since": "yesterday"},
+        {"path": "/etc"},
+        {"before": 2**70},
+        {"words": "x" * 201},
+    )
+    for each in wrong:
+        assert client.get("/easel/gallery", params=each).status_code == 422, each
 
 
 def test_stars_and_tags(client: TestClient, server: Server) -> None:
@@ -125,28 +132,21 @@ def test_several_pictures_come_as_one_file_with_their_names(client: TestClient, 
     assert archive.read(archive.namelist()[0]) == rows[0].path.read_bytes()
 
 
-@pytest.mark.parametrize(
-    ("ids", "status"),
-    [("", 422), ("1;2", 422), ("../../etc/passwd", 422), ("-1", 422), ("999", 404), ("9" * 30, 422)],
-)
-def test_only_ids_are_downloaded(client: TestClient, ids: str, status: int) -> None:
-    assert client.post("/easel/gallery/download", data={"ids": ids}).status_code == status
-
-
-def test_a_download_is_bounded(client: TestClient) -> None:
+def test_only_ids_are_downloaded_and_not_too_many(client: TestClient) -> None:
+    for ids in ("", "1;2", "../../etc/passwd", "-1", "9" * 30):
+        assert client.post("/easel/gallery/download", data={"ids": ids}).status_code == 422, ids
+    assert client.post("/easel/gallery/download", data={"ids": "999"}).status_code == 404
     answer = client.post("/easel/gallery/download", data={"ids": ",".join(map(str, range(1, AT_ONCE + 2)))})
     assert answer.status_code == 422 and "At most 1000" in answer.json()["message"]
 
 
-@pytest.mark.parametrize("act", ["rate", "tag", "trash", "restore", "delete", "drop", "empty", "download"])
-def test_nothing_is_changed_by_looking(client: TestClient, act: str) -> None:
-    assert client.get(f"/easel/gallery/{act}").status_code == 405
-
-
-@pytest.mark.parametrize("ids", [[], ["x"], [-1], [0], [2**70], "1", ["../../x"]])
-def test_what_is_no_id_is_refused(client: TestClient, ids: object) -> None:
-    for act in ("trash", "restore", "delete", "drop"):
-        assert client.post(f"/easel/gallery/{act}", json={"ids": ids}).status_code == 422
+def test_nothing_is_changed_by_looking_nor_by_what_is_no_id(client: TestClient) -> None:
+    for act in ("rate", "tag", "trash", "restore", "delete", "drop", "empty", "download"):
+        assert client.get(f"/easel/gallery/{act}").status_code == 405, act
+    wrong: tuple[object, ...] = ([], ["x"], [-1], [0], [2**70], "1", ["../../x"])
+    for ids in wrong:
+        for act in ("trash", "restore", "delete", "drop"):
+            assert client.post(f"/easel/gallery/{act}", json={"ids": ids}).status_code == 422, ids
 
 
 def test_pages_of_the_page_are_in_its_language(client: TestClient, server: Server) -> None:
