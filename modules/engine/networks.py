@@ -28,7 +28,6 @@ from modules.request import Shot
 DIGITS = 12  # of SHA-256, where a file has no hash of its tensors alone
 KINDS = MappingProxyType({"lora": "lora", "hypernet": "hypernetwork"})  # tag -> the catalog's kind
 
-
 @dataclass(frozen=True)
 class Run:
     """Pictures of a batch whose tags are the same: `shots` as they were asked for, `plain` without tags."""

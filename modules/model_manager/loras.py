@@ -234,3 +234,4 @@ def _put(place: Place, tensor: Tensor) -> None:
     parameter: nn.Parameter = getattr(*place)
     with torch.inference_mode(tensor.is_inference()):
         parameter.data = tensor.to(parameter.device)
+

@@ -56,6 +56,13 @@ const page = async (more) => {
   return {cells: [...content.firstElementChild.children], word: content.children[1], next: told_of.next};
 };
 
+// What could not be had is asked for again, but not at once.
+let again = false;
+const failed = (error) => {
+  notice(error.message);
+  again = true;
+};
+
 // From the newest on.
 const search = async () => {
   turn += 1;
@@ -70,7 +77,8 @@ const search = async () => {
     anchor = null;
     chosen();
   } catch (error) {
-    notice(error.message);
+    failed(error);
+    return;
   } finally {
     if (mine === turn) asking = false;
   }
@@ -79,7 +87,7 @@ const search = async () => {
 const more = async () => {
   if (asking) return;
   if (next === null) {
-    await Promise.all([choices(), search()]);
+    await Promise.all([choices().catch(() => {}), search()]);
     return;
   }
   if (!next) return;
@@ -90,9 +98,9 @@ const more = async () => {
     if (!found) return;
     next = found.next;
     at('.grid').append(...found.cells);
-    follow_up();
   } catch (error) {
-    notice(error.message);
+    failed(error);
+    return;
   } finally {
     if (mine === turn) asking = false;
   }
@@ -147,7 +155,10 @@ const news = async () => {
 };
 const beat = setInterval(() => {
   if (!element.isConnected) clearInterval(beat);
-  else news();
+  else if (again && seen()) {
+    again = false;
+    look_on();
+  } else news();
 }, 2500);
 
 // Which are chosen.
@@ -320,7 +331,6 @@ const neighbour = async (id, step) => {
   if (step > 0 && cell && !cell[side]) await more();
   return cell?.[side]?.dataset.id;
 };
-const follow_up = () => document.dispatchEvent(new CustomEvent('gallery-more'));
 window.easel.gallery = {...window.easel.gallery, perform, neighbour, told, parsed, settle, shine};
 
 // Controls.

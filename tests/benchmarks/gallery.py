@@ -39,22 +39,27 @@ WORDS = 3000
 MODELS = [f"models/checkpoint {number:02}.safetensors" for number in range(12)]
 SAMPLERS = [f"Sampler {number:02}" for number in range(16)]
 SIZES = ((512, 512), (512, 768), (768, 512), (1024, 1024), (832, 1216))
+SYLLABLES = [first + vowel + last for first in "bdgklmnprstv" for vowel in "aeiou" for last in ("", "n", "r", "s")]
+VOCABULARY = [
+    "".join(SYLLABLES[number * step % len(SYLLABLES)] for step in (7, 101, 239)) + str(number % 7)
+    for number in range(1, WORDS + 1)
+]
 TAGS = ("portrait", "keep", "print", "client", "idea")
 MOST = {"first page": 0.2, "a further page": 0.1, "a search": 0.1}  # seconds
 START = 1.7e9
 
 SEARCHES: dict[str, dict[str, Any]] = {
-    "a frequent word": {"words": "word0"},
-    "two frequent words": {"words": "word0 word1"},
-    "a rare word": {"words": "word2990"},
-    "the beginning of a word": {"words": "w"},
+    "a frequent word": {"words": VOCABULARY[0]},
+    "two frequent words": {"words": f"{VOCABULARY[0]} {VOCABULARY[1]}"},
+    "a rare word": {"words": VOCABULARY[-5]},
+    "the beginning of a word": {"words": VOCABULARY[0][:1]},
     "nothing": {"words": "absent"},
     "a seed": {"words": "77777"},
     "a checkpoint": {"model": MODELS[3]},
     "checkpoint and sampler": {"model": MODELS[11], "sampler": SAMPLERS[15]},
     "stars": {"rating": 5},
     "a size and a day": {"width": 512, "height": 768, "since": "2023-12-01", "until": "2023-12-01"},
-    "a frequent word, checkpoint, stars": {"words": "word0", "model": MODELS[11], "rating": 5},
+    "a frequent word, checkpoint, stars": {"words": VOCABULARY[0], "model": MODELS[11], "rating": 5},
     "a tag": {"tag": "print"},
     "the trash": {"trash": True},
 }
@@ -83,13 +88,12 @@ def take(run: Callable[[], object], rounds: int = 5) -> Taken:
 def rows(count: int) -> Iterator[dict[str, Any]]:
     """Yield records, the same ones in every run."""
     dice = random.Random(5)
-    vocabulary = [f"word{number}" for number in range(WORDS)]
     weights = list(itertools.accumulate(1 / (number + 1) for number in range(WORDS)))
     for number in range(count):
         width, height = dice.choices(SIZES, (40, 25, 15, 12, 8))[0]
         recipe = Recipe(
-            prompt=", ".join(dice.choices(vocabulary, cum_weights=weights, k=dice.randint(8, 30))),
-            negative_prompt=", ".join(dice.choices(vocabulary, cum_weights=weights, k=12)),
+            prompt=", ".join(dice.choices(VOCABULARY, cum_weights=weights, k=dice.randint(8, 30))),
+            negative_prompt=", ".join(dice.choices(VOCABULARY, cum_weights=weights, k=12)),
             model=dice.choices(MODELS, range(12, 0, -1))[0],
             model_hash="0123456789",
             family="sd1",

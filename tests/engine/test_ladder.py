@@ -135,7 +135,9 @@ def test_a_device_gives_less_to_the_model_before_the_batch_gets_smaller() -> Non
     assert notes(report.events) == ["memory_offload", "memory_offload", "memory_batch"]
 
 
-def test_what_was_changed_for_one_request_is_forgotten_with_it(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_changed_for_one_request_is_forgotten_with_it(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cramp(monkeypatch, tile=512)
     assert make(engine)[0].recipe.notes == {LABEL: "VAE tiles 512"}
     monkeypatch.undo()
