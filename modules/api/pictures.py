@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from fastapi import APIRouter, HTTPException, Response
 from fastapi.responses import FileResponse
+from PIL import Image
 
 from modules.library.pictures import PictureRow
 from modules.server.server import Server
@@ -30,24 +31,22 @@ def router(server: Server) -> APIRouter:
     @routes.api_route("/pictures/{id}", methods=["GET", "HEAD"])
     def picture(id: int, download: str | None = None) -> Response:
         """Return the PNG file; as a file to keep when `download` is given."""
-        row = _row(server, id)
-        disposition = "inline" if download is None else "attachment"
-        return FileResponse(
-            row.path,
-            media_type="image/png",
-            headers=SEALED,
-            filename=row.path.name,
-            content_disposition_type=disposition,
-        )
+        return _file(_row(server, id), "inline" if download is None else "attachment")
 
     @routes.api_route("/thumbnails/{id}.webp", methods=["GET", "HEAD"])
     def thumbnail(id: int) -> Response:
         """Return a WebP at most 288 pixels wide and high, made once and kept in the state folder."""
-        row = _row(server, id)
-        kept = server.settings.state / "thumbnails" / f"{id // 1000}" / f"{id}-{_moment(row)}.webp"
-        if not kept.is_file():
-            keep(kept, server.files.thumbnail(row.path, SIDE))
-        return FileResponse(kept, media_type="image/webp", headers=SEALED)
+        return _thumbnail(server, _row(server, id))
+
+    @routes.api_route("/trash/pictures/{id}", methods=["GET", "HEAD"])
+    def trashed_picture(id: int) -> Response:
+        """Return the PNG file of a picture in the trash."""
+        return _file(_trashed(server, id), "inline")
+
+    @routes.api_route("/trash/thumbnails/{id}.webp", methods=["GET", "HEAD"])
+    def trashed_thumbnail(id: int) -> Response:
+        """Return the small version of a picture in the trash."""
+        return _thumbnail(server, _trashed(server, id))
 
     @routes.get("/previews/{job}")
     def preview(job: str) -> Response:
@@ -62,19 +61,60 @@ def router(server: Server) -> APIRouter:
 
 def picture_url(row: PictureRow, download: bool = False) -> str:
     """Return the address of a picture. It carries when the picture was made, so that no cache mistakes it."""
-    return f"/easel/pictures/{row.id}?at={_moment(row)}" + ("&download" if download else "")
+    return f"{_room(row)}/pictures/{row.id}?at={_moment(row)}" + ("&download" if download else "")
 
 
 def thumbnail_url(row: PictureRow) -> str:
     """Return the address of a picture's small version."""
-    return f"/easel/thumbnails/{row.id}.webp?at={_moment(row)}"
+    return f"{_room(row)}/thumbnails/{row.id}.webp?at={_moment(row)}"
+
+
+def forget(server: Server, row: PictureRow) -> None:
+    """Remove what is kept of a picture that is on record no more."""
+    _kept(server, row).unlink(missing_ok=True)
+
+
+def _room(row: PictureRow) -> str:
+    return "/easel" if row.trashed is None else "/easel/trash"
 
 
 def _row(server: Server, id: int) -> PictureRow:
-    row = server.library.get(id) if id < 2**63 else None
+    return _there(server.library.get(id) if id < 2**63 else None)
+
+
+def _trashed(server: Server, id: int) -> PictureRow:
+    row = server.library.anywhere(id) if id < 2**63 else None
+    return _there(None if row is None or row.trashed is None else row)
+
+
+def _there(row: PictureRow | None) -> PictureRow:
     if row is None or not row.path.is_file():
         raise HTTPException(404)
     return row
+
+
+def _file(row: PictureRow, disposition: str) -> Response:
+    return FileResponse(
+        row.path,
+        media_type="image/png",
+        headers=SEALED,
+        filename=row.path.name,
+        content_disposition_type=disposition,
+    )
+
+
+def _thumbnail(server: Server, row: PictureRow) -> Response:
+    kept = _kept(server, row)
+    if not kept.is_file():
+        try:
+            keep(kept, server.files.thumbnail(row.path, SIDE))
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # a damaged file, or none now
+            raise HTTPException(404) from error
+    return FileResponse(kept, media_type="image/webp", headers=SEALED)
+
+
+def _kept(server: Server, row: PictureRow) -> Path:
+    return server.settings.state / "thumbnails" / f"{row.id // 1000}" / f"{row.id}-{_moment(row)}.webp"
 
 
 def _moment(row: PictureRow) -> str:

@@ -3,11 +3,12 @@
 import contextlib
 import errno
 import io
+import itertools
 import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -104,6 +105,32 @@ def save_as(picture: Picture, path: Path) -> Path:
     return path
 
 
+def move(source: Path, wanted: Path, taken: Callable[[Path], bool] = os.path.lexists) -> Path:
+    """Rename the file `source` to `wanted`, or to "name (2).png" beside it where that is `taken`; return its new path.
+
+    Nothing is ever overwritten, and the file is at one of the two places whatever happens.
+
+    Raises `SaveError` when that cannot be done, for example because there is no such file.
+    """
+    try:
+        _make(wanted.parent)
+        with locked(wanted.parent):
+            free = (path for path in _beside(wanted) if not os.path.lexists(path) and not taken(path))
+            target = next(free)
+            os.rename(source, target)
+        for folder in {wanted.parent, source.parent}:
+            _sync(folder)
+    except OSError as error:
+        raise SaveError("move_failed", file=source.name, folder=str(wanted.parent), reason=_reason(error)) from error
+    return target
+
+
+def _beside(path: Path) -> Iterator[Path]:
+    yield path
+    for number in itertools.count(2):
+        yield path.with_name(f"{path.stem} ({number}){path.suffix}")
+
+
 def _png(picture: Picture) -> memoryview:
     data = io.BytesIO()
     picture.image.save(data, "PNG", pnginfo=metadata.embed(picture.recipe))
@@ -163,7 +190,11 @@ def _explained(error: OSError, folder: Path) -> SaveError:
         return SaveError("save_full", folder=str(folder), free=_free(folder))
     if error.errno in _DENIED:
         return SaveError("save_denied", folder=str(folder), reason=error.strerror or "")
-    return SaveError("save_failed", folder=str(folder), reason=error.strerror or type(error).__name__)
+    return SaveError("save_failed", folder=str(folder), reason=_reason(error))
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or type(error).__name__
 
 
 def _free(folder: Path) -> int:

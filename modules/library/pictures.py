@@ -15,6 +15,7 @@ from modules.images import metadata
 from modules.images.files import PictureFiles
 from modules.library.database import Database
 from modules.library.records import PictureRecord
+from modules.library.search import plain_words
 from modules.result import Recipe
 
 LOCAL = "local"
@@ -22,7 +23,10 @@ LOCAL = "local"
 
 @dataclass(frozen=True)
 class PictureRow:
-    """One picture of the library. `index` counts from 0 within the job; sizes in pixels."""
+    """One picture of the library. `index` counts from 0 within the job; sizes in pixels; `rating` 0 to 5 stars.
+
+    `trashed` is when it went into the trash, None for a picture that is not there.
+    """
 
     id: int
     job: str
@@ -34,6 +38,8 @@ class PictureRow:
     width: int
     height: int
     owner: str
+    rating: int = 0
+    trashed: datetime | None = None
 
 
 class Library:
@@ -70,7 +76,7 @@ class Library:
         created: float | None = None,
     ) -> PictureRow:
         """Do what `add` does, within a session of the caller's."""
-        name = self._name(path)
+        name = self.name(path)
         same = PictureRecord.path == name
         if recipe.job:
             same = or_(same, (PictureRecord.job == recipe.job) & (PictureRecord.place == recipe.index))
@@ -87,37 +93,53 @@ class Library:
                 width=width,
                 height=height,
                 owner=owner,
+                words=plain_words(recipe.prompt, recipe.model, recipe.seed, path.name),
+                model=recipe.model[:255],
+                sampler=recipe.sampler[:255],
             )
             session.add(record)
             session.flush()
-        return self._row(record)
+        return self.row(record)
 
     def get(self, id: int) -> PictureRow | None:
-        """Return the picture with that id, if there is one."""
+        """Return the picture with that id, if there is one that is not in the trash."""
+        row = self.anywhere(id)
+        return row if row is not None and row.trashed is None else None
+
+    def anywhere(self, id: int) -> PictureRow | None:
+        """Return the picture with that id, if there is one, in the trash or not."""
         with self._database.read() as session:
             record = session.get(PictureRecord, id)
-            return None if record is None else self._row(record)
+            return None if record is None else self.row(record)
 
     def recent(self, limit: int, before: int | None = None) -> list[PictureRow]:
-        """Return the newest pictures, newest first; only those with an id below `before`, when given."""
-        query = select(PictureRecord).order_by(PictureRecord.id.desc()).limit(limit)
+        """Return the newest pictures, newest first; only those with an id below `before`, when given.
+
+        What is in the trash is not among them.
+        """
+        query = select(PictureRecord).where(PictureRecord.trashed.is_(None))
+        query = query.order_by(PictureRecord.id.desc()).limit(limit)
         if before is not None:
             query = query.where(PictureRecord.id < before)
         with self._database.read() as session:
-            return [self._row(each) for each in session.scalars(query)]
+            return [self.row(each) for each in session.scalars(query)]
 
     def of_job(self, job: str) -> tuple[PictureRow, ...]:
-        """Return the pictures of `job`, in their order within it."""
-        return self.of_jobs([job])[job]
+        """Return every picture that `job` has made, in their order within it; those in the trash are made, too."""
+        return self._made([job])[job]
 
     def of_jobs(self, jobs: Collection[str]) -> dict[str, tuple[PictureRow, ...]]:
-        """Return the pictures of each of `jobs`, in their order within it."""
+        """Return the pictures of each of `jobs` that are not in the trash, in their order within it."""
+        made = self._made(jobs)
+        return {job: tuple(row for row in rows if row.trashed is None) for job, rows in made.items()}
+
+    def _made(self, jobs: Collection[str]) -> dict[str, tuple[PictureRow, ...]]:
         found: defaultdict[str, list[PictureRow]] = defaultdict(list)
         if jobs:
             query = select(PictureRecord).where(PictureRecord.job.in_(jobs)).order_by(PictureRecord.place)
             with self._database.read() as session:
                 for record in session.scalars(query):
-                    found[record.job or ""].append(self._row(record))
+                    found[record.job or ""].append(self.row(record))
         return {job: tuple(found[job]) for job in jobs}
 
     def take_in(
@@ -132,7 +154,7 @@ class Library:
 
         Looks only into folders that something was added to at or after `since`, and opens only files that are not
         on record and were written before `before` (both in seconds since 1970). Pictures that Easel did not make
-        are left alone. Ends early when `going` says so.
+        are left alone, and so is what is in the trash. Ends early when `going` says so.
         """
         taken = 0
         with self._database.read() as session:
@@ -141,7 +163,7 @@ class Library:
             for path in sorted(folder.glob("*.png")):
                 if not going():
                     return taken
-                if self._name(path) in known or path.stat().st_mtime >= before:
+                if self.name(path) in known or path.stat().st_mtime >= before:
                     continue
                 found = metadata.read(path)
                 if found is None:
@@ -150,14 +172,16 @@ class Library:
                 if recipe is None:
                     continue
                 row = self.add(path, recipe, text, owner, size, path.stat().st_mtime)
-                taken += self._name(row.path) == self._name(path)
+                taken += self.name(row.path) == self.name(path)
         return taken
 
-    def _name(self, path: Path) -> str:
+    def name(self, path: Path) -> str:
+        """Return what `path` is called on record: from the outputs folder on where it lies below that."""
         path = path.resolve()
         return path.relative_to(self._outputs).as_posix() if path.is_relative_to(self._outputs) else path.as_posix()
 
-    def _row(self, record: PictureRecord) -> PictureRow:
+    def row(self, record: PictureRecord) -> PictureRow:
+        """Return what a record says."""
         return PictureRow(
             id=record.id,
             job=record.job or "",
@@ -169,4 +193,6 @@ class Library:
             width=record.width,
             height=record.height,
             owner=record.owner,
+            rating=record.rating,
+            trashed=None if record.trashed is None else datetime.fromtimestamp(record.trashed, UTC),
         )

@@ -1,7 +1,9 @@
 """The tables. Times are seconds since 1970; whatever may pass 2^63 (seeds) is text or JSON."""
 
-from sqlalchemy import BigInteger, Float, Index, Integer, String, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Float, ForeignKey, Index, Integer, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+SEARCHED = "pictures_searched"  # the index that searches read
 
 
 class Base(DeclarativeBase):
@@ -59,7 +61,13 @@ class PictureRecord(Base):
     """One picture file and how it was made."""
 
     __tablename__ = "pictures"
-    __table_args__ = (UniqueConstraint("job", "place", name="pictures_once_per_job"), {"sqlite_autoincrement": True})
+    __table_args__ = (
+        UniqueConstraint("job", "place", name="pictures_once_per_job"),
+        # Holds whatever a search asks for but its words, so that no search reads the long texts of every row.
+        Index(SEARCHED, "id", "trashed", "model", "sampler", "width", "height", "owner", "rating", "created"),
+        Index("pictures_offered", "model", "sampler", "width", "height", "owner", "trashed"),
+        {"sqlite_autoincrement": True},
+    )
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
     job: Mapped[str | None] = mapped_column(String(64), default=None)  # None when made outside the queue
@@ -71,6 +79,21 @@ class PictureRecord(Base):
     width: Mapped[int] = mapped_column(Integer)
     height: Mapped[int] = mapped_column(Integer)
     owner: Mapped[str] = mapped_column(String(255), index=True)
+    words: Mapped[str] = mapped_column(Text, default="")  # what plain words find it by
+    model: Mapped[str] = mapped_column(String(255), default="")
+    sampler: Mapped[str] = mapped_column(String(255), default="")
+    rating: Mapped[int] = mapped_column(Integer, default=0)  # stars, 0 to 5
+    trashed: Mapped[float | None] = mapped_column(Float, default=None)  # when it went into the trash; None: it did not
+    home: Mapped[str] = mapped_column(String(1024), default="")  # the path it had before, while it is in the trash
+
+
+class TagRecord(Base):
+    """A word a person gave to a picture."""
+
+    __tablename__ = "picture_tags"
+
+    picture: Mapped[int] = mapped_column(ForeignKey("pictures.id", ondelete="CASCADE"), primary_key=True)
+    tag: Mapped[str] = mapped_column(String(64), primary_key=True, index=True)
 
 
 class FormRecord(Base):

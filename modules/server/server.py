@@ -8,7 +8,9 @@ from modules.errors import EaselError
 from modules.images.files import PictureFiles
 from modules.images.inputs import Inputs
 from modules.library.database import Database
+from modules.library.gallery import Gallery
 from modules.library.pictures import LOCAL, Library
+from modules.library.trash import Trash
 from modules.model_manager.autoencoders import AUTOMATIC, OWN
 from modules.model_manager.catalog import Catalog
 from modules.model_manager.file_tasks import settled_file_task
@@ -59,6 +61,8 @@ class Server:
         self._watches = catalog is None  # a catalog that was handed in is its giver's to watch
         self.feed = Feed(self._database)
         self.library = Library(self._database, settings.outputs)
+        self.gallery = Gallery(self._database, self.library)
+        self.trash = Trash(self._database, self.library, settings.outputs)
         self.forms = Forms(self._database)
         self.jobs = Jobs(self._database, self.feed, self.library, len(devices))
         self.downloads = make_downloads(settings, self.catalog, self._database)
@@ -168,6 +172,7 @@ class Server:
     def _take_in(self) -> None:
         """Look for unrecorded pictures beside the work: with a new database there may be very many."""
         with contextlib.suppress(EaselError):  # what could not be recorded now is found at the next start
+            self.trash.mend()
             self.library.take_in(self.files, owner=LOCAL, before=self._started, going=lambda: not self._ending.is_set())
 
     def _greet(self, hello: Hello) -> None:

@@ -10,11 +10,12 @@ import gradio as gr
 from fastapi import APIRouter, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-from modules.api import native
+from modules.api import gallery, native
 from modules.api.guard import Guard
 from modules.errors import EaselError
 from modules.server.server import Server
 from modules.ui.fields import Form
+from modules.ui.gallery_faces import Faces
 from modules.ui.markup import Html, element
 from modules.ui.page_words import PageWords
 from modules.ui.tab import Page, Tab
@@ -23,7 +24,7 @@ from modules.ui.top import build_top
 
 HERE = Path(__file__).parent
 SHOWN_VERSIONS = ("gradio", "torch", "diffusers")
-STYLES = ("style.css", "networks.css", "models.css", "merger.css", "source.css")
+STYLES = ("style.css", "networks.css", "models.css", "merger.css", "source.css", "gallery.css")
 LABELLED = frozenset({"model", "vae"})  # fields whose box shows a label, not the value
 
 
@@ -37,6 +38,7 @@ def build_app(server: Server) -> FastAPI:
     app = FastAPI(title="Easel", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_exception_handler(EaselError, native.refusal)
     app.include_router(native.router(server, {tab: frozenset(form.components) for tab, form in forms.items()}))
+    app.include_router(gallery.router(server, Faces(words)))
     for router in server.plugins.offered("routes", APIRouter, server=server).values():
         app.include_router(router)
     # With a CORS policy on the parent, Gradio leaves its own, wider one out.

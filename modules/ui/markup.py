@@ -58,6 +58,10 @@ _DRAWINGS = MappingProxyType(
         "picture": '<rect x="3" y="4" width="14" height="12" rx="1.5"/><path d="m3.5 14 4-4 3 3 2.5-2.5 3.5 3.5"/>'
         '<circle cx="12.5" cy="7.5" r="1.2"/>',
         "trash": '<path d="M4 6h12M8 6V4h4v2M6 6l.7 10h6.6L14 6"/>',
+        "check": '<rect x="3.5" y="3.5" width="13" height="13" rx="2.5"/><path d="m6.8 10.2 2.3 2.3 4.2-4.7"/>',
+        "compare": '<rect x="3" y="4.5" width="14" height="11" rx="1.5"/><path d="M10 2.5v15"/>',
+        "plus": '<path d="M10 4.5v11M4.5 10h11"/>',
+        "minus": '<path d="M4.5 10h11"/>',
         "left": '<path d="m12 5-5 5 5 5"/>',
         "right": '<path d="m8 5 5 5-5 5"/>',
         "info": '<circle cx="10" cy="10" r="7"/><path d="M10 9.2v4.3M10 6.4v.1"/>',

@@ -18,7 +18,7 @@
     } else if (event.key === 'Enter' && event.altKey) {
       event.preventDefault();
       press('skip');
-    } else if (event.key === 'Escape' && !zoom.open && !document.querySelector('ul.options, [role=listbox]')) {
+    } else if (event.key === 'Escape' && !document.querySelector('dialog[open], ul.options, [role=listbox]')) {
       press('interrupt');
     }
   }, true);
@@ -26,6 +26,7 @@
   // The full-size view: the browser's own dialog, which closes on Escape and keeps the focus.
   const zoom = document.createElement('dialog');
   zoom.id = 'easel-zoom';
+  let ours = true; // whether what it shows is the studio's picture, with the others beside it
   const large = zoom.appendChild(document.createElement('img'));
   large.alt = '';
   const close = zoom.appendChild(document.createElement('button'));
@@ -35,7 +36,7 @@
   zoom.addEventListener('click', () => zoom.close());
   zoom.addEventListener('keydown', (event) => {
     const step = {ArrowLeft: -1, ArrowRight: 1}[event.key];
-    if (!step) return;
+    if (!step || !ours) return;
     const thumbs = [...document.querySelectorAll(`#${tab()}_strip [data-picture]:not(.now)`)];
     const at = thumbs.findIndex((each) => each.getAttribute('aria-pressed') === 'true');
     const next = thumbs[at + step];
@@ -43,12 +44,13 @@
   });
   const follow = new MutationObserver(() => {
     const opener = document.querySelector(`#${tab()}_stage [data-zoom]`);
-    if (zoom.open && opener && large.getAttribute('src') !== opener.dataset.zoom) large.src = opener.dataset.zoom;
+    if (zoom.open && ours && opener && large.getAttribute('src') !== opener.dataset.zoom) large.src = opener.dataset.zoom;
   });
 
   document.addEventListener('click', async (event) => {
     const opener = event.target.closest('[data-zoom]');
     if (opener) {
+      ours = opener.closest(`#${tab}`) !== null;
       large.src = opener.dataset.zoom;
       zoom.showModal();
     }

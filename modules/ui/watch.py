@@ -127,6 +127,7 @@ class Watch:
             server.offers.samplers,
             server.offers.schedules,
             server.catalog.changed,
+            server.trash.changed,
         )
         return _short(repr(state))
 
@@ -146,7 +147,7 @@ class Watch:
         job = self._watched(choice, live, ended)
         own = sorted(job.pictures, key=lambda row: row.index) if job else []
         known = {row.id for row in own}
-        older = [row for row in server.library.recent(OLDER) if row.id not in known]
+        older = [row for row in server.library.recent(OLDER) if row.id not in known and row.path.is_file()]
         running = job is not None and job.status == "running"
         picked = server.library.get(choice.picture) if choice.picture else None
         preview = server.feed.preview(job.id) if job and running and picked is None else None

@@ -5,13 +5,19 @@ import threading
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine, func, select, text
 
 from modules.errors import SaveError, SetupError
-from modules.library.database import Database
+from modules.library.database import MIGRATIONS, Database
+from modules.library.gallery import Gallery
+from modules.library.pictures import Library
 from modules.library.records import Base, FormRecord, StateRecord
+from modules.library.search import Search
+from tests.images.test_infotext import changed
 
 
 def url(folder: Path) -> str:
@@ -21,7 +27,9 @@ def url(folder: Path) -> str:
 def test_migrations_make_the_tables_of_the_records(tmp_path: Path) -> None:
     Database(url(tmp_path)).close()
     with create_engine(url(tmp_path)).connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        # SQLite's full-text search is no table of the records: it is made of what they hold.
+        options = {"compare_type": True, "include_name": lambda name, *_: not str(name).startswith("pictures_words")}
+        context = MigrationContext.configure(connection, opts=options)
         assert compare_metadata(context, Base.metadata) == []
 
 
@@ -130,4 +138,39 @@ def test_a_write_the_disk_refuses_is_said(tmp_path: Path) -> None:
     assert caught.value.key == "database_write" and "full" in str(caught.value)
     with database.read() as session:
         assert session.scalar(select(func.count()).select_from(StateRecord)) == 0
+    database.close()
+
+
+def test_pictures_of_an_older_database_are_found_by_their_recipes(tmp_path: Path) -> None:
+    Database(url(tmp_path)).close()
+    engine = create_engine(url(tmp_path))
+    configuration = Config()
+    configuration.set_main_option("script_location", str(MIGRATIONS))
+    with engine.begin() as connection:
+        configuration.attributes["connection"] = connection
+        command.downgrade(configuration, "0002")
+    recipe = changed(prompt="An old lighthouse", model="sea/dreams.safetensors", sampler="Euler", seed=2**64 - 1)
+    with engine.begin() as connection:
+        for id, told in enumerate((recipe.model_dump_json(), "not JSON at all", "[]"), 1):
+            connection.execute(
+                text(
+                    "INSERT INTO pictures (id, place, path, recipe, infotext, created, width, height, owner)"
+                    " VALUES (:id, 0, :path, :recipe, '', 1.0, 64, 64, 'anna')"
+                ),
+                {"id": id, "path": f"txt2img-images/2026-01-01/{id:05}-9.png", "recipe": told},
+            )
+    engine.dispose()
+    database = Database(url(tmp_path))
+    library = Library(database, tmp_path / "outputs")
+    gallery = Gallery(database, library)
+    for search in (
+        {"words": "lighthouse"},
+        {"words": str(2**64 - 1)},
+        {"model": "sea/dreams.safetensors"},
+        {"sampler": "Euler", "words": "00001"},
+    ):
+        (row,) = gallery.page(Search.model_validate(search))
+        assert (row.id, row.rating, row.trashed, row.recipe) == (1, 0, None, recipe)
+    library.add(tmp_path / "outputs" / "new.png", changed(prompt="a new lighthouse", job="j"), "", "anna")
+    assert [row.id for row in gallery.page(Search(words="lighthouse"))] == [4, 1]
     database.close()
