@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, HTTPException, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
-from modules.api import memory, models, pictures
+from modules.api import inputs, memory, models, pictures
 from modules.errors import BadRequest, DownloadError, EaselError, ModelError, UnknownModel
 from modules.events import EVENT
 from modules.library.pictures import LOCAL
@@ -24,6 +24,7 @@ def router(server: Server, forms: Mapping[str, Collection[str]]) -> APIRouter:
     """Return every route; `forms` names the fields of each tab whose values are kept."""
     routes = APIRouter()
     routes.include_router(pictures.router(server))
+    routes.include_router(inputs.router(server))
     routes.include_router(models.router(server))
     routes.include_router(memory.router(server))
     routes.include_router(_jobs(server), prefix="/easel")

@@ -20,6 +20,8 @@ from modules.images.lock import locked
 from modules.result import Picture
 
 TEMPORARY = re.compile(r"^\.(\d+)-[0-9a-f]+\.easel-tmp$")  # the number is the id of the process that writes it
+LONGEST_NAME = 60  # characters
+_ODD = re.compile(r"[^\w \-+().,]")  # \w knows every alphabet
 _NUMBER = re.compile(r"^(\d+)")
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
@@ -31,10 +33,11 @@ class PictureFiles:
     def __init__(self, outputs: Path) -> None:
         self.outputs = outputs
 
-    def save(self, picture: Picture, kind: str = "txt2img") -> Path:
+    def save(self, picture: Picture, kind: str = "txt2img", name: str | None = None) -> Path:
         """Write `picture` with its recipe inside and return where: `<kind>-images/2026-11-20/00001-<seed>.png`.
 
-        The number is one more than the largest in the folder. The file appears under its name only when it is
+        The number is one more than the largest in the folder; `name` stands in the place of the seed, as far as it
+        can be in the name of a file. The file appears under its name only when it is
         complete and on the disk; nothing stays behind when it cannot be written.
 
         Raises `SaveError` when the disk is full or the folder may not be written.
@@ -43,7 +46,7 @@ class PictureFiles:
         data = _png(picture)
         try:
             _make(folder)
-            return _place(folder, f"-{picture.recipe.seed}.png", data)
+            return _place(folder, _ending(picture.recipe.seed if name is None else name), data)
         except OSError as error:
             raise _explained(error, folder) from error
 
@@ -99,6 +102,12 @@ def save_as(picture: Picture, path: Path) -> Path:
     except OSError as error:
         raise _explained(error, path.parent) from error
     return path
+
+
+def _ending(name: object) -> str:
+    """Return the end of a file's name: "-name.png", without what a file system may not take."""
+    kept = _ODD.sub("_", str(name)).strip(" ._")[:LONGEST_NAME]
+    return f"-{kept}.png" if kept else ".png"
 
 
 def _png(picture: Picture) -> memoryview:

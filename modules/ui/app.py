@@ -22,7 +22,7 @@ from modules.ui.top import build_top
 
 HERE = Path(__file__).parent
 SHOWN_VERSIONS = ("gradio", "torch", "diffusers")
-STYLES = ("style.css", "networks.css", "models.css", "merger.css")
+STYLES = ("style.css", "networks.css", "models.css", "merger.css", "extras.css")
 LABELLED = frozenset({"model", "vae"})  # fields whose box shows a label, not the value
 
 
