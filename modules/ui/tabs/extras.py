@@ -86,12 +86,11 @@ class ExtrasTab:
         )
         with gr.Row(elem_classes="line two", elem_id="extras_by") as self.by:
             self.parts["scale"] = gr.Slider(
-                1, 8, 4, step=0.05, label=words.say("extras.scale"), elem_id="extras_scale", min_width=0
+                1, 8, 4, step=0.05, label=words.say("extras.scale"), buttons=[], elem_id="extras_scale", min_width=0
             )
             self.parts["longest"] = gr.Number(
                 0,
                 label=words.say("extras.longest"),
-                info=words.say("extras.longest_hint"),
                 precision=0,
                 elem_id="extras_longest",
                 min_width=0,
@@ -134,7 +133,7 @@ class ExtrasTab:
         return gr.Dropdown([], value=None, label=label, elem_id=f"extras_{name}", allow_custom_value=True, min_width=0)
 
     def _share(self, name: str, label: Any) -> gr.Slider:
-        return gr.Slider(0, 1, 0, step=0.001, label=label, elem_id=f"extras_{name}", min_width=0)
+        return gr.Slider(0, 1, 0, step=0.001, label=label, buttons=[], elem_id=f"extras_{name}", min_width=0)
 
     @property
     def lists(self) -> list[Any]:

@@ -52,7 +52,7 @@ class Network:
         return np.repeat(levels, 3, axis=2) if self._grey else np.ascontiguousarray(levels)
 
     def _read(self, pixels: Pixels) -> Tensor:
-        tensor = torch.from_numpy(pixels).to(self._descriptor.device).permute(2, 0, 1)[None]
+        tensor = torch.tensor(pixels).to(self._descriptor.device).permute(2, 0, 1)[None]
         tensor = tensor.to(self._descriptor.dtype) / 255
         return tensor.mean(1, keepdim=True) if self._grey else tensor
 
@@ -72,7 +72,7 @@ class Restorer:
         """
         model = self._descriptor.model
         with torch.inference_mode():
-            tensor = torch.from_numpy(pixels).to(self._descriptor.device).permute(2, 0, 1)[None].float() / 127.5 - 1
+            tensor = torch.tensor(pixels).to(self._descriptor.device).permute(2, 0, 1)[None].float() / 127.5 - 1
             asked = {"CodeFormer": {"weight": weight}, "GFPGAN": {"return_rgb": False, "randomize_noise": False}}
             made = model(tensor, **asked.get(self._descriptor.architecture.id, {}))[0][0]
             return _bytes(made)
