@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from modules.errors import Cancelled
@@ -16,7 +17,7 @@ from modules.sampling.sampler import Denoise, Sampler
 from modules.sampling.schedules import Schedule, sigmas_for
 from modules.upscalers.networks.network import load_network
 from modules.upscalers.tiles import enlarge
-from modules.upscalers.upscaler import Upscaler
+from modules.upscalers.upscaler import Size, Tell, Upscaler
 from tests.fake_upscalers import State, compact, difference, esrgan, scene, swinir
 from tests.sampling.gaussian import PATHS, Gaussian
 
@@ -29,10 +30,11 @@ NETWORKS = {"Compact": compact(), "Compact 1x": compact(1), "ESRGAN": esrgan(), 
 
 def of_network(name: str, state: State, tile: int = 0) -> Upscaler:
     network = load_network(name, state, torch.device("cpu"))
-    return Upscaler(
-        name,
-        lambda image, size, tell: enlarge(image, size, network, network.scale, tell, tile, overlap=24),
-    )
+
+    def run(image: Image.Image, size: Size, tell: Tell) -> Image.Image:
+        return enlarge(image, size, network, network.scale, tell, tile, overlap=24)
+
+    return Upscaler(name, run)
 
 
 UPSCALERS = PLUGINS.offered("upscalers", Upscaler) | {

@@ -73,9 +73,14 @@ class Restorer:
         model = self._descriptor.model
         with torch.inference_mode():
             tensor = torch.tensor(pixels).to(self._descriptor.device).permute(2, 0, 1)[None].float() / 127.5 - 1
-            asked = {"CodeFormer": {"weight": weight}, "GFPGAN": {"return_rgb": False, "randomize_noise": False}}
-            made = model(tensor, **asked.get(self._descriptor.architecture.id, {}))[0][0]
+            made = model(tensor, **_asked(self._descriptor.architecture.id, weight))[0][0]
             return _bytes(made)
+
+
+def _asked(architecture: str, weight: float) -> dict[str, Any]:
+    if architecture == "GFPGAN":
+        return {"return_rgb": False, "randomize_noise": False}
+    return {"weight": weight} if architecture == "CodeFormer" else {}
 
 
 def _bytes(made: Tensor) -> Pixels:
