@@ -26,7 +26,11 @@ T = TypeVar("T")
 SAMPLERS = ("Euler", "DPM++ 2M")
 SCHEDULES = (AUTOMATIC, "Karras")
 OFFERS = Offers(
-    SAMPLERS, SCHEDULES, {each.lower(): each for each in SAMPLERS}, {each.lower(): each for each in SCHEDULES}
+    SAMPLERS,
+    SCHEDULES,
+    {each.lower(): each for each in SAMPLERS},
+    {each.lower(): each for each in SCHEDULES},
+    ("None", "Nearest"),
 )
 
 

@@ -102,7 +102,8 @@ def _faded(old: Pixels, new: Pixels, axis: int) -> Pixels:
     length = new.shape[axis]
     ramp = (np.arange(length, dtype=np.float32) + 0.5) / max(1, length)
     weight = ramp.reshape((-1, 1, 1) if axis == 0 else (-1, 1))
-    return (old * (1 - weight) + new * weight + 0.5).astype(np.uint8)
+    faded: Pixels = (old * (1 - weight) + new * weight + 0.5).astype(np.uint8)
+    return faded
 
 
 def gathered(coming: Iterator[Pixels], full: Size, size: Size) -> Image.Image:

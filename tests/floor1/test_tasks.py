@@ -6,7 +6,7 @@ import pytest
 
 from modules.errors import BadRequest
 from modules.request import make_request
-from modules.tasks import MOST_PICTURES, Convert, Extras, Merge, Task, make_extras, make_file_task, read_task, task_kind
+from modules.tasks import MOST_PICTURES, Convert, Merge, Task, make_extras, make_file_task, read_task, task_kind
 
 NAMES = ["0" * 64, "a" * 64]
 
@@ -28,7 +28,7 @@ def test_a_stored_task_is_read_as_what_it_was(task: Task, kind: str) -> None:
 def test_every_picture_counts_with_its_copies() -> None:
     task = make_extras({"pictures": NAMES, "names": ["one", "two"], "flips": ["horizontal", "both"]})
     assert (task.each, task.images, task.name_of(1)) == (3, 6, "two")
-    assert Extras(pictures=tuple(NAMES), names=("only one",)).name_of(0) == ""
+    assert make_extras({"pictures": NAMES, "names": ["only one"]}).name_of(0) == ""
 
 
 @pytest.mark.parametrize(
