@@ -79,7 +79,7 @@ class Hooks:
 
     @hookspec
     def upscalers(self) -> Sequence[Named]:  # type: ignore[empty-body]
-        """Offer upscalers: an image in, a larger image of exactly the asked size out."""
+        """Offer upscalers (`modules.upscalers.upscaler.Upscaler`): an image in, one of exactly the asked size out."""
 
     @hookspec
     def scripts(self) -> Sequence[Named]:  # type: ignore[empty-body]

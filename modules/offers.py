@@ -1,4 +1,4 @@
-"""What this installation can do, by name: the samplers and schedule types a request may ask for."""
+"""What this installation can do, by name: the samplers, schedule types and upscalers that may be asked for."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ class Offers:
     schedules: tuple[str, ...]  # begins with Automatic
     sampler_spellings: Mapping[str, str]
     schedule_spellings: Mapping[str, str]
+    upscalers: tuple[str, ...] = ()  # without the files of models, which the catalog knows
 
     def settle(self, request: Request) -> Request:
         """Return `request` with sampler and schedule by their shown names; raise `BadRequest` for unknown ones.
@@ -57,6 +58,7 @@ def gather(plugins: Plugins) -> Offers:
         labels,
         _spellings(samplers, [_name(each) for each in samplers]),
         {AUTOMATIC.lower(): AUTOMATIC} | _spellings(schedules, labels[1:]),
+        tuple(plugins.offered("upscalers", object)),
     )
 
 

@@ -9,34 +9,40 @@ from modules.request import InitImage, Mask
 
 
 class Recipe(BaseModel):
-    """A request with every choice resolved, for one picture: what decides how it looks."""
+    """A request with every choice resolved, for one picture: what decides how it looks.
+
+    A picture that Easel did not make but only changed has nothing to say in most of it; `given` keeps what it said
+    of itself, to the letter, and `postprocessing` is what was done to it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
-    prompt: str
+    prompt: str = ""
     negative_prompt: str = ""
-    model: str
-    model_hash: str  # the first 10 hexadecimal digits of SHA-256 of the weights
-    family: str
+    model: str = ""
+    model_hash: str = ""  # the first 10 hexadecimal digits of SHA-256 of the weights
+    family: str = ""
     vae: str = ""  # a file of its own; empty when the checkpoint's own was used
     vae_hash: str = ""
     clip_skip: int = 1
     networks: dict[str, dict[str, str]] = Field(default_factory=dict)  # kind -> name -> short hash
-    sampler: str
-    schedule: str
-    steps: int
+    sampler: str = ""
+    schedule: str = ""
+    steps: int = 0
     width: int
     height: int
-    cfg_scale: float
-    seed: int
+    cfg_scale: float = 0.0
+    seed: int = -1
     noise_source: str = "CPU"
     init: InitImage | None = None
     mask: Mask | None = None
-    device: str
-    dtype: str
+    device: str = ""
+    dtype: str = ""
     versions: dict[str, str] = Field(default_factory=dict)  # package -> version
     extras: dict[str, dict[str, Any]] = Field(default_factory=dict)
     notes: dict[str, str] = Field(default_factory=dict)  # further "parameters" entries, in order, e.g. from extensions
+    given: str = ""  # the "parameters" text of the picture before it was changed
+    postprocessing: dict[str, str] = Field(default_factory=dict)  # what was done to a finished picture, in order
     job: str = ""  # the job's id, empty when made outside the queue
     index: int = 0  # which picture of the job
 

@@ -61,6 +61,8 @@ class Settings(BaseSettings):
     models_in_memory: int = Field(default=3, ge=1)  # checkpoints that stay loaded, as long as there is room
     memory_reserve: float = Field(default=2.0, ge=0)  # GiB of main memory, and of a GPU's, that models leave free
     offload: Literal["auto", "none", "medvram", "lowvram"] = "auto"  # what of a model is on a GPU at once
+    upscale_tile: int = Field(default=256, ge=0, le=4096)  # pixels of a tile that an upscaler sees at once; 0: all
+    upscale_overlap: int = Field(default=16, ge=0, le=256)  # pixels that neighbouring tiles have in common
     preview_every: int = Field(default=1, ge=0)  # steps between live previews; 0: none
     disable_all_extensions: bool = False
 

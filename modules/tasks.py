@@ -1,20 +1,24 @@
-"""What a worker can be asked for besides pictures: checkpoint files made of other checkpoints.
+"""What a worker can be asked for besides pictures of words: checkpoint files, and pictures that are there already.
 
 A task is a row of the queue like a request, with a `kind` that a request does not have.
 """
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from modules.errors import BadRequest
-from modules.request import Request
+from modules.request import PictureName, Request, limits
 
 METHODS = ("none", "sum", "difference")
 FORMS = ("safetensors", "diffusers")
+FLIPS = ("horizontal", "vertical", "both")
 NAME_LENGTH = 200  # characters
+MOST_PICTURES = 200  # of one task
+LARGEST_SIDE = 16_384  # pixels of a picture that is made larger
+NO_UPSCALER = "None"
 
 _Name = Annotated[str, Field(max_length=NAME_LENGTH)]
 
@@ -50,9 +54,65 @@ class Convert(_FileTask):
     form: Literal["safetensors", "diffusers"] = "safetensors"
 
 
+_Share = Annotated[float, Field(ge=0.0, le=1.0)]
+_Side = Annotated[int, Field(ge=8, le=LARGEST_SIDE)]
+
+
+class Extras(BaseModel):
+    """Pictures made larger, with their faces restored, and flipped copies of them.
+
+    The size is `scale` times the old one, or covers `width` x `height` where both are given. A second upscaler is
+    laid over the first as far as its visibility says. The visibilities of the face restorers: 0 leaves them out.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    kind: Literal["extras"] = "extras"
+    pictures: tuple[PictureName, ...] = Field(min_length=1, max_length=MOST_PICTURES)
+    names: tuple[_Name, ...] = Field((), max_length=MOST_PICTURES)  # what their files were called; none, or as many
+    upscaler: _Name = NO_UPSCALER  # None: the size stays
+    second: _Name = NO_UPSCALER
+    second_visibility: _Share = 0.0
+    scale: float = Field(4.0, ge=1.0, le=8.0)
+    longest: int = Field(0, ge=0, le=LARGEST_SIDE)  # pixels that no side is longer than; 0: as long as it gets
+    width: _Side | None = None
+    height: _Side | None = None
+    crop: bool = True  # cut what covers width x height to exactly that
+    gfpgan: _Share = 0.0
+    codeformer: _Share = 0.0
+    codeformer_weight: _Share = 0.0  # 0: the most effect, 1: the truest to what was there
+    faces_first: bool = False  # restore faces before the picture becomes larger
+    flips: tuple[Literal["horizontal", "vertical", "both"], ...] = Field((), max_length=len(FLIPS))
+
+    @property
+    def enlarges(self) -> bool:
+        """Whether the pictures get another size."""
+        return self.upscaler != NO_UPSCALER
+
+    @property
+    def each(self) -> int:
+        """How many pictures come of one: itself and its flipped copies."""
+        return 1 + len(self.flips)
+
+    @property
+    def images(self) -> int:
+        """How many pictures this makes."""
+        return len(self.pictures) * self.each
+
+    @property
+    def model(self) -> str:
+        """What the time it takes is learnt by."""
+        return f"{EXTRAS_MODEL}{self.upscaler}"
+
+    def name_of(self, place: int) -> str:
+        """Return what the file of the picture at `place` was called, or nothing."""
+        return self.names[place] if len(self.names) == len(self.pictures) else ""
+
+
+EXTRAS_MODEL = "extras/"
 FileTask = Merge | Convert
-Task = Request | Merge | Convert
-KINDS: tuple[type[Merge] | type[Convert], ...] = (Merge, Convert)
+Task = Request | Merge | Convert | Extras
+KINDS: tuple[type[Merge] | type[Convert] | type[Extras], ...] = (Merge, Convert, Extras)
 
 
 def read_task(body: str) -> Task:
@@ -64,7 +124,7 @@ def read_task(body: str) -> Task:
 
 
 def task_kind(body: str) -> str:
-    """Return "merge" or "convert", or "" for a request of pictures."""
+    """Return "merge", "convert" or "extras", or "" for a request of pictures."""
     try:
         stored = json.loads(body)
     except ValueError:
@@ -77,15 +137,40 @@ def make_file_task(kind: type[Merge] | type[Convert], values: Mapping[str, Any])
     try:
         return kind.model_validate(dict(values))
     except ValidationError as error:
-        fault = error.errors()[0]
-        field = str(fault["loc"][0]) if fault["loc"] else ""
-        value = str(values.get(field, ""))[:60]
-        if field == "multiplier":
-            raise BadRequest("number", field=field, value=value, least=-1.0, most=2.0) from None
-        if fault["type"] == "literal_error":
-            raise BadRequest(
-                "one_of", field=field, value=value, allowed=fault.get("ctx", {}).get("expected", "")
-            ) from None
-        if fault["type"] == "string_too_long":
-            raise BadRequest("too_long", field=field, most=fault["ctx"]["max_length"]) from None
-        raise BadRequest("bad_value", field=field, value=value) from None
+        raise _explained(error, kind, values) from None
+
+
+def make_extras(values: Mapping[str, Any]) -> Extras:
+    """Build a task from untrusted `values`; raise `BadRequest` with a sentence that says what is allowed."""
+    if not values.get("pictures"):
+        raise BadRequest("extras_pictures", most=MOST_PICTURES)
+    try:
+        return Extras.model_validate(dict(values))
+    except ValidationError as error:
+        if error.errors()[0]["loc"][:1] == ("pictures",):
+            raise BadRequest("extras_pictures", most=MOST_PICTURES) from None
+        raise _explained(error, Extras, values) from None
+
+
+def _explained(error: ValidationError, kind: type[BaseModel], values: Mapping[str, Any]) -> BadRequest:
+    """Say the first fault of a validation in words that name the field, the value and what is allowed."""
+    fault = error.errors()[0]
+    field = str(fault["loc"][0]) if fault["loc"] else ""
+    value = str(values.get(field, ""))[:60]
+    info = kind.model_fields.get(field)
+    if info is None:
+        return BadRequest("unknown_field", field=field, allowed=", ".join(kind.model_fields))
+    least, most, _ = limits([*info.metadata, *_inner(info.annotation)])
+    if least is not None and most is not None:
+        return BadRequest("number", field=field, value=value, least=least, most=most)
+    if fault["type"] == "literal_error":
+        return BadRequest("one_of", field=field, value=value, allowed=fault.get("ctx", {}).get("expected", ""))
+    if fault["type"] == "string_too_long":
+        return BadRequest("too_long", field=field, most=fault["ctx"]["max_length"])
+    return BadRequest("bad_value", field=field, value=value)
+
+
+def _inner(annotation: object) -> list[object]:
+    """Return the metadata of the parts of "this or None"."""
+    found = [each for part in get_args(annotation) for each in getattr(part, "__metadata__", ())]
+    return [each for one in found for each in getattr(one, "metadata", [one])]

@@ -19,14 +19,18 @@ from modules.offers import AUTOMATIC, Offers
 from modules.request import Request, Shot, make_request
 from modules.result import Picture, Recipe
 from modules.settings import Settings
-from modules.tasks import FileTask
+from modules.tasks import Extras, FileTask
 
 T = TypeVar("T")
 
 SAMPLERS = ("Euler", "DPM++ 2M")
 SCHEDULES = (AUTOMATIC, "Karras")
 OFFERS = Offers(
-    SAMPLERS, SCHEDULES, {each.lower(): each for each in SAMPLERS}, {each.lower(): each for each in SCHEDULES}
+    SAMPLERS,
+    SCHEDULES,
+    {each.lower(): each for each in SAMPLERS},
+    {each.lower(): each for each in SCHEDULES},
+    ("None", "Nearest"),
 )
 
 
@@ -132,6 +136,30 @@ class FakeEngine:
             time.sleep(self.seconds)
             report.tell(Step(image=0, batch=1, images=1, step=step + 1, steps=10))
         return Path(f"{task.name}.safetensors")
+
+    def process(
+        self,
+        task: Extras,
+        report: Report,
+        save: Callable[[Picture, str], T],
+        job: str = "",
+        done: Collection[int] = (),
+    ) -> Iterator[tuple[Picture, T]]:
+        """Give back flat pictures, in ten steps each. A first picture called poison kills."""
+        for index in range(task.images):
+            if index in done:
+                continue
+            for step in range(1, 11):
+                if report.wanted() == "stop":
+                    raise Cancelled("cancelled")
+                self._misbehave(task.name_of(index // task.each), report)
+                time.sleep(self.seconds)
+                report.tell(Step(image=index, batch=1, images=task.images, step=step, steps=10))
+            recipe = Recipe(width=16, height=16, postprocessing={"Postprocess upscaler": "Nearest"})
+            picture = Picture(
+                Image.new("RGB", (16, 16), (index, 0, 0)), recipe.model_copy(update={"job": job, "index": index})
+            )
+            yield picture, save(picture, task.name_of(index // task.each))
 
     def _steps(self, request: Request, batch: list[Shot], images: int, report: Report) -> bool:
         for step in range(1, request.steps + 1):

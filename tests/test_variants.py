@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from modules.errors import Cancelled
@@ -14,12 +15,32 @@ from modules.sampling.noise import Noise
 from modules.sampling.prediction import Prediction
 from modules.sampling.sampler import Denoise, Sampler
 from modules.sampling.schedules import Schedule, sigmas_for
+from modules.upscalers.networks.network import load_network
+from modules.upscalers.tiles import enlarge
+from modules.upscalers.upscaler import Size, Tell, Upscaler
+from tests.fake_upscalers import State, compact, difference, esrgan, scene, swinir
 from tests.sampling.gaussian import PATHS, Gaussian
 
-PLUGINS = make_plugins("engine", folder_modules("modules.sampling"), None)
+PLUGINS = make_plugins("engine", folder_modules("modules.sampling") + folder_modules("modules.upscalers"), None)
 SAMPLERS = PLUGINS.offered("samplers", Sampler)
 SCHEDULES = {schedule.label: schedule for schedule in PLUGINS.offered("schedules", Schedule).values()}
 
+NETWORKS = {"Compact": compact(), "Compact 1x": compact(1), "ESRGAN": esrgan(), "SwinIR": swinir()}
+
+
+def of_network(name: str, state: State, tile: int = 0) -> Upscaler:
+    network = load_network(name, state, torch.device("cpu"))
+
+    def run(image: Image.Image, size: Size, tell: Tell) -> Image.Image:
+        return enlarge(image, size, network, network.scale, tell, tile, overlap=24)
+
+    return Upscaler(name, run)
+
+
+UPSCALERS = PLUGINS.offered("upscalers", Upscaler) | {
+    name: of_network(name, state, tile=48) for name, state in NETWORKS.items()
+}
+every_upscaler = pytest.mark.parametrize("upscaler", UPSCALERS.values(), ids=UPSCALERS)
 every_sampler = pytest.mark.parametrize("sampler", SAMPLERS.values(), ids=SAMPLERS)
 every_schedule = pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
 every_path = pytest.mark.parametrize("prediction", PATHS.values(), ids=PATHS)
@@ -160,3 +181,39 @@ def test_names_and_aliases_are_unique() -> None:
     for offers in (SAMPLERS.values(), PLUGINS.offered("schedules", Schedule).values()):
         spellings = [name.lower() for offer in offers for name in {offer.name.lower(), *map(str.lower, offer.aliases)}]
         assert len(spellings) == len(set(spellings))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+@every_upscaler
+def test_an_upscaler_makes_exactly_the_size_asked_for(upscaler: Upscaler, mode: str) -> None:
+    for size in ((90, 61), (181, 122), (200, 333), (40, 40), (91, 61)):
+        told: list[tuple[int, int]] = []
+        made = upscaler.enlarge(scene(90, 61, mode), size, lambda done, of, told=told: told.append((done, of)))
+        assert (made.size, made.mode) == (size, mode)
+        assert told and told[-1][0] == told[-1][1]
+
+
+@every_upscaler
+def test_an_upscaler_makes_the_same_of_the_same(upscaler: Upscaler) -> None:
+    first, again = (upscaler.enlarge(scene(), (180, 122), lambda done, of: None) for _ in range(2))
+    assert difference(first, again) == 0
+
+
+@every_upscaler
+def test_a_cancelled_upscaler_stops(upscaler: Upscaler) -> None:
+    def stop(done: int, of: int) -> None:
+        raise Cancelled("cancelled")
+
+    with pytest.raises(Cancelled):
+        upscaler.enlarge(scene(), (180, 122), stop)
+
+
+@pytest.mark.parametrize("name", ["Compact", "Compact 1x", "ESRGAN"])
+def test_a_tiled_picture_is_the_untiled_one(name: str) -> None:
+    """Within two levels of 255; a network that looks through windows, as SwinIR does, sees others in a tile."""
+    picture = scene(200, 131)
+    size = 400, 262
+    whole, tiled = (
+        of_network(name, NETWORKS[name], tile).enlarge(picture, size, lambda done, of: None) for tile in (0, 64)
+    )
+    assert difference(whole, tiled) <= 2

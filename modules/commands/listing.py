@@ -1,4 +1,4 @@
-"""`--list`: everything that is offered through the hooks, with the file that offers it."""
+"""`--list`: everything that is offered through the hooks, with the file that offers it, and files of upscalers."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -7,6 +7,7 @@ from pathlib import Path
 from fastapi.routing import APIRoute, APIRouter
 
 from modules.commands.rooms import builtins
+from modules.model_manager.catalog import Catalog
 from modules.plugins import Plugins, make_plugins
 from modules.server.server import Server
 from modules.settings import ROOT, Settings
@@ -34,6 +35,8 @@ def show_offers(settings: Settings, words: Words, say: Callable[[str], None]) ->
 def found(settings: Settings, engine: Plugins, page: Plugins) -> dict[str, list[Offer]]:
     """Return every offer by hook, in the order they were registered."""
     offers = {hook: engine.origins(hook) for hook in ENGINE_HOOKS}
+    files = Catalog(settings).files("upscaler")
+    offers["upscalers"] += [(file.name, str(file.path)) for file in files if not file.problem]
     offers["tabs"] = page.origins("tabs")
     offers["fields"] = [
         (f"{tab}: {name}", file) for tab, _ in offers["tabs"] for name, file in page.origins("fields", tab=tab)

@@ -18,6 +18,7 @@ from modules.engine.canvas import prepare, size_of
 from modules.engine.conditioning import Encode, Encoder
 from modules.engine.denoise import denoise
 from modules.engine.doors import patched, tell_finished
+from modules.engine.extras import Postprocessor
 from modules.engine.files import make_file
 from modules.engine.finish import decode, finished
 from modules.engine.guidance import Call, beside, plan_calls
@@ -27,6 +28,7 @@ from modules.engine.latents import Start, start
 from modules.engine.memory import NoRoom, alone, limits_of, roomy
 from modules.engine.networks import Asked, Networks, Run, runs
 from modules.engine.report import Report, Skipped, Unrepeated
+from modules.engine.upscaling import Upscaling
 from modules.engine.words import LearnedWordsOf
 from modules.errors import BadRequest, EaselError, OutOfMemory
 from modules.events import Loading, Note
@@ -44,7 +46,7 @@ from modules.result import Picture, Recipe
 from modules.sampling.sampler import Sampler
 from modules.sampling.schedules import Schedule, sigmas_for
 from modules.settings import Settings
-from modules.tasks import FileTask
+from modules.tasks import Extras, FileTask
 
 T = TypeVar("T")
 Hashes = dict[str, dict[str, str]]  # kind of network -> name -> short hash
@@ -72,6 +74,9 @@ class Engine:
         self.networks = Networks(catalog)
         self.words = LearnedWordsOf(catalog)
         self.autoencoders = Autoencoders(catalog)
+        room = partial(self.models.evict, "")
+        self.upscaling = Upscaling(plugins, catalog, self.device, settings.upscale_tile, settings.upscale_overlap, room)
+        self.postprocessor = Postprocessor(catalog, Inputs(settings.inputs), self.upscaling)
         self._encoder: Encoder | None = None
         self._exact: set[tuple[ModelFile, ModelFile | None]] = set()  # whose decoding needs float32
 
@@ -135,6 +140,17 @@ class Engine:
         """Make the checkpoint file of a settled `task` and return where it is; see `modules.engine.files`."""
         return make_file(task, self.catalog, report)
 
+    def process(
+        self,
+        task: Extras,
+        report: Report,
+        save: Callable[[Picture, str], T],
+        job: str = "",
+        done: Collection[int] = (),
+    ) -> Iterator[tuple[Picture, T]]:
+        """Do what a settled `task` asks for to finished pictures; see `modules.engine.extras`."""
+        return self.postprocessor.process(task, Unrepeated(report), save, job, done)
+
     def resident(self) -> tuple[Resident, ...]:
         """Return the models in memory, the one used last at the end."""
         return self.models.resident(self.networks.aside)
@@ -159,6 +175,7 @@ class Engine:
         """Let go of what is kept beside the models."""
         self._encoder = None
         self.networks.forget()
+        self.upscaling.forget()
 
     def _climb(self, ladder: Ladder, pictures: int, file: ModelFile, shortage: NoRoom) -> None:
         """Change something so that a batch may find room; raise `shortage` when there is nothing left to change."""

@@ -21,6 +21,8 @@ from modules.images.lock import locked
 from modules.result import Picture
 
 TEMPORARY = re.compile(r"^\.(\d+)-[0-9a-f]+\.easel-tmp$")  # the number is the id of the process that writes it
+LONGEST_NAME = 60  # characters
+_ODD = re.compile(r"[^\w \-+().,]")  # \w knows every alphabet
 _NUMBER = re.compile(r"^(\d+)")
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
@@ -32,22 +34,23 @@ class PictureFiles:
     def __init__(self, outputs: Path) -> None:
         self.outputs = outputs
 
-    def save(self, picture: Picture) -> Path:
-        """Write `picture` with its recipe inside and return where: `txt2img-images/2026-11-20/00001-<seed>.png`.
+    def save(self, picture: Picture, kind: str = "", name: str | None = None) -> Path:
+        """Write `picture` with its recipe inside and return where: `<kind>-images/2026-11-20/00001-<seed>.png`.
 
-        What was painted over a picture goes to `img2img-images`.
+        Without a `kind` it is txt2img, or img2img for what was painted over a picture.
 
-        The number is one more than the largest in the folder. The file appears under its name only when it is
+        The number is one more than the largest in the folder; `name` stands in the place of the seed, as far as it
+        can be in the name of a file. The file appears under its name only when it is
         complete and on the disk; nothing stays behind when it cannot be written.
 
         Raises `SaveError` when the disk is full or the folder may not be written.
         """
-        kind = "txt2img" if picture.recipe.init is None else "img2img"
+        kind = kind or ("txt2img" if picture.recipe.init is None else "img2img")
         folder = self.outputs / f"{kind}-images" / datetime.now().strftime("%Y-%m-%d")
         data = _png(picture)
         try:
             _make(folder)
-            return _place(folder, f"-{picture.recipe.seed}.png", data)
+            return _place(folder, _ending(picture.recipe.seed if name is None else name), data)
         except OSError as error:
             raise _explained(error, folder) from error
 
@@ -129,6 +132,12 @@ def _beside(path: Path) -> Iterator[Path]:
     yield path
     for number in itertools.count(2):
         yield path.with_name(f"{path.stem} ({number}){path.suffix}")
+
+
+def _ending(name: object) -> str:
+    """Return the end of a file's name: "-name.png", without what a file system may not take."""
+    kept = _ODD.sub("_", str(name)).strip(" ._")[:LONGEST_NAME]
+    return f"-{kept}.png" if kept else ".png"
 
 
 def _png(picture: Picture) -> memoryview:

@@ -27,8 +27,11 @@ def write(recipe: Recipe) -> str:
     """Return the text for `recipe`: prompt, negative prompt (left out when empty) and one line of parameters.
 
     The entries come in the order other tools expect; empty ones are left out, `recipe.notes` follow the built-in
-    ones, and a value that holds a comma, a colon or a newline is quoted as JSON.
+    ones, and a value that holds a comma, a colon or a newline is quoted as JSON. A finished picture that was changed
+    keeps the text it had, to the letter.
     """
+    if recipe.postprocessing:
+        return recipe.given
     entries: dict[str, str] = {
         "Steps": str(recipe.steps),
         "Sampler": recipe.sampler,
@@ -53,9 +56,14 @@ def write(recipe: Recipe) -> str:
     entries |= _masked(recipe)
     entries |= recipe.notes
     entries["Version"] = f"easel-{recipe.versions.get('easel', __version__)}"
-    parameters = ", ".join(key if key == value else f"{key}: {_quoted(value)}" for key, value in entries.items())
+    parameters = _line(entries)
     negative = f"\n{NEGATIVE} {recipe.negative_prompt}" if recipe.negative_prompt else ""
     return f"{recipe.prompt}{negative}\n{parameters}".strip()
+
+
+def postprocessing(recipe: Recipe) -> str:
+    """Return what was done to a finished picture, in one line: "Postprocess upscale by: 2, …"."""
+    return _line(recipe.postprocessing)
 
 
 def read(text: str) -> dict[str, str]:
@@ -114,6 +122,10 @@ def _masked(recipe: Recipe) -> dict[str, str]:
         for name, value in mask.soft.model_dump().items():
             entries[f"Soft inpainting {_SOFT.get(name, name.replace('_', ' '))}"] = _number(value)
     return entries
+
+
+def _line(entries: Mapping[str, str]) -> str:
+    return ", ".join(key if key == value else f"{key}: {_quoted(value)}" for key, value in entries.items())
 
 
 def _number(value: float) -> str:

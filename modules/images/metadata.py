@@ -1,4 +1,7 @@
-"""The text inside a PNG: "parameters" for every tool, "easel" (the recipe as JSON) for making it exactly again."""
+"""The text inside a PNG: "parameters" for every tool, "easel" (the recipe as JSON) for making it exactly again.
+
+What was done to a finished picture stands under "postprocessing" and "extras", where A1111 writes it.
+"""
 
 from pathlib import Path
 
@@ -10,6 +13,7 @@ from modules.result import Recipe
 
 PARAMETERS = "parameters"
 RECIPE = "easel"
+POSTPROCESSING = ("postprocessing", "extras")
 
 
 def embed(recipe: Recipe) -> PngImagePlugin.PngInfo:
@@ -19,7 +23,10 @@ def embed(recipe: Recipe) -> PngImagePlugin.PngInfo:
     write it.
     """
     chunks = PngImagePlugin.PngInfo()
-    chunks.add_text(PARAMETERS, infotext.write(recipe))
+    if text := infotext.write(recipe):
+        chunks.add_text(PARAMETERS, text)
+    for name in POSTPROCESSING if recipe.postprocessing else ():
+        chunks.add_text(name, infotext.postprocessing(recipe))
     chunks.add_text(RECIPE, recipe.model_dump_json())
     return chunks
 

@@ -13,7 +13,7 @@ from modules.request import Request
 from modules.result import Picture, Recipe
 from modules.server.views import Problem
 from modules.settings import Settings
-from modules.tasks import FileTask, Task
+from modules.tasks import Extras, FileTask, Task
 
 T = TypeVar("T")
 
@@ -59,6 +59,17 @@ class Engine(Protocol):
 
     def make_file(self, task: FileTask, report: Report) -> Path:
         """Make the checkpoint file of `task` and return where it is."""
+        ...
+
+    def process(
+        self,
+        task: Extras,
+        report: Report,
+        save: Callable[[Picture, str], T],
+        job: str = "",
+        done: Collection[int] = (),
+    ) -> Iterator[tuple[Picture, T]]:
+        """Do what `task` asks for to its pictures, each saved, by a name for its file, before it is yielded."""
         ...
 
 

@@ -4,7 +4,9 @@ import contextlib
 import threading
 import time
 
-from modules.errors import EaselError
+from modules.errors import BadRequest, EaselError
+from modules.images import metadata
+from modules.images.enlarging import enlarged
 from modules.images.files import PictureFiles
 from modules.images.inputs import Inputs
 from modules.library.database import Database
@@ -13,6 +15,7 @@ from modules.library.pictures import LOCAL, Library
 from modules.library.trash import Trash
 from modules.model_manager.autoencoders import AUTOMATIC, OWN
 from modules.model_manager.catalog import Catalog
+from modules.model_manager.extras_task import settled_extras
 from modules.model_manager.file_tasks import settled_file_task
 from modules.offers import Offers, gather
 from modules.plugins import Plugins
@@ -28,9 +31,10 @@ from modules.server.process import Supervisor
 from modules.server.recovery import Registry
 from modules.server.shift import Post
 from modules.settings import Settings
-from modules.tasks import FileTask
+from modules.tasks import LARGEST_SIDE, Extras, FileTask
 
 GRACE = 30.0
+MOST_PIXELS = 2**27  # of one picture that is made larger: 8192 x 16384
 
 
 class Server:
@@ -152,6 +156,25 @@ class Server:
         Raises `UnknownModel` before anything is queued.
         """
         return self.jobs.add_file(settled_file_task(task, self.catalog), owner, origin)
+
+    def submit_extras(self, task: Extras, owner: str = LOCAL, origin: str = "") -> str:
+        """Queue what is to be done to finished pictures and return the job's id.
+
+        Raises `BadRequest` or `ModelError`, before anything is queued, for an upscaler or a picture that is not there,
+        faces without a model to restore them, and a result that would be too large.
+        """
+        settled = settled_extras(task, self.catalog, self.offers.upscalers)
+        pixels = 0
+        for name in settled.pictures:
+            found = metadata.read(self.inputs.file(name))
+            if found is None:
+                raise BadRequest("picture_damaged")
+            (width, height), _ = enlarged(found[2], settled)
+            if width * height > MOST_PIXELS or max(width, height) > LARGEST_SIDE:
+                most = MOST_PIXELS // 10**6
+                raise BadRequest("extras_size", width=width, height=height, most=most, side=LARGEST_SIDE)
+            pixels += width * height * settled.each
+        return self.jobs.add_extras(settled, owner, origin, pixels)
 
     def load(self, name: str, worker: str = "") -> None:
         """Have a worker load the checkpoint of that name before its next job: every one, or the one named `worker`.

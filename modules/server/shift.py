@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
 
 from modules.events import Loading, Note, Step
+from modules.request import Request
 from modules.server.claims import Claims, Taken
 from modules.server.jobs import Jobs
 from modules.server.messages import (
@@ -246,7 +247,8 @@ class Shift:
     def _ended(self, message: Ended, job: Taken) -> None:
         if message.outcome == "done":
             self._post.claims.finish(self._worker, job, self._made)
-            self._board.show(model=job.model)
+            if isinstance(job.task, Request):
+                self._board.show(model=job.model)
         elif message.outcome == "stopped":
             self._post.claims.stopped(self._worker, job.id)
         else:

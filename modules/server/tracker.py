@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from modules.events import Event, Loading, PictureDone, Started, Step
 from modules.library.records import JobRecord
 from modules.server.views import Progress
+from modules.tasks import EXTRAS_MODEL
 
 _PAST = 15  # jobs to learn from
 
@@ -81,9 +82,14 @@ class Tracker:
 
 
 def learnt_rate(session: Session, model: str) -> float | None:
-    """Return the usual seconds per unit of work (pixel x step x image): of `model`, else of any, else None."""
+    """Return the usual seconds per unit of work (pixel x step x image): of `model`, else of any, else None.
+
+    What is learnt from making pictures says nothing about enlarging them, nor the other way round.
+    """
     past = select(JobRecord.rate).where(JobRecord.rate.is_not(None)).order_by(JobRecord.finished.desc()).limit(_PAST)
-    for query in (past.where(JobRecord.model == model), past):
+    enlarging = JobRecord.model.startswith(EXTRAS_MODEL)
+    others = past.where(enlarging if model.startswith(EXTRAS_MODEL) else ~enlarging)
+    for query in (past.where(JobRecord.model == model), others):
         rates = [rate for rate in session.scalars(query) if rate is not None]
         if rates:
             return statistics.median(rates)

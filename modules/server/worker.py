@@ -7,6 +7,7 @@ import signal
 import threading
 import traceback
 from collections.abc import Callable
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ from modules.server.messages import (
 )
 from modules.server.views import Problem
 from modules.settings import Settings
+from modules.tasks import Extras
 
 
 def serve(connection: Connection, settings: Settings, factory: EngineFactory) -> None:
@@ -80,10 +82,17 @@ def _do(task: Take | Order, engine: Engine, files: PictureFiles, line: "_Line") 
     if isinstance(task.task, Request):
         for picture, path in engine.generate(task.task, line, files.save, task.job, task.done):
             line.hand_in(picture, path)
+    elif isinstance(task.task, Extras):
+        for picture, path in engine.process(task.task, line, partial(_save_extra, files), task.job, task.done):
+            line.hand_in(picture, path)
     else:
         made = engine.make_file(task.task, line)
         line.tell(Note(key="file_made", values={"name": made.name}))
     return Ended(task.job, "done")
+
+
+def _save_extra(files: PictureFiles, picture: Picture, name: str) -> Path:
+    return files.save(picture, "extras", name)
 
 
 def _failed(task: Take | Order, error: Exception) -> Ended | Answered:

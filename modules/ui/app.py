@@ -24,7 +24,7 @@ from modules.ui.top import build_top
 
 HERE = Path(__file__).parent
 SHOWN_VERSIONS = ("gradio", "torch", "diffusers")
-STYLES = ("style.css", "networks.css", "models.css", "merger.css", "source.css", "gallery.css")
+STYLES = ("style.css", "networks.css", "models.css", "merger.css", "source.css", "gallery.css", "extras.css")
 LABELLED = frozenset({"model", "vae"})  # fields whose box shows a label, not the value
 
 

@@ -27,6 +27,13 @@ class PageWords:
         """Return the text `name` of `locale/*/ui.json`, resolved by the browser."""
         return I18nData(_key(f"ui.{name}"))
 
+    def say(self, key: str) -> I18nData:
+        """Return the text `key` of any file of `locale`, as "room.name", resolved by the browser."""
+        own = f"easel_{key.replace('.', '_')}"
+        for tag, words in self.languages.items():
+            self._texts[tag][own] = words.say(key)
+        return I18nData(own)
+
     def of(self, en: str, **others: str) -> I18nData:
         """Return a text given on the spot, as an extension does: `words.of("Wildcards", ko="와일드카드")`."""
         key = f"own_{len(self._texts['en'])}"
@@ -51,8 +58,8 @@ def explain(error: EaselError, words: Words) -> str:
 
 def sentence(key: str, values: Mapping[str, object], words: Words) -> str:
     """Return the sentence `key` of `errors.json`; a `field` among `values` is called as the page calls it."""
-    label = f"ui.{values.get('field')}"
-    named = {"field": words.say(label)} if label in words.sentences else {}
+    labels = [label for room in ("ui", "extras") if (label := f"{room}.{values.get('field')}") in words.sentences]
+    named = {"field": words.say(labels[0])} if labels else {}
     return words.say(f"errors.{key}", **{**values, **named})
 
 

@@ -1,7 +1,7 @@
 """Small things the panels share, as HTML: icon buttons, spans of time, what became of a job."""
 
 from modules.server.views import Job
-from modules.tasks import Convert, Merge
+from modules.tasks import Convert, Extras, Merge
 from modules.ui.markup import Html, element, icon, joined
 from modules.words import Words
 
@@ -35,7 +35,10 @@ def outcome(job: Job, words: Words) -> list[str]:
 
 
 def short(job: Job, words: Words) -> str:
-    """Return the beginning of a job's prompt on one line, or what file it makes."""
+    """Return the beginning of a job's prompt on one line, or what else it makes of what."""
+    if isinstance(job.task, Extras):
+        first = job.task.name_of(0) or words.say("ui.picture")
+        return words.say("extras.task", name=first, upscaler=job.task.upscaler)
     if isinstance(job.task, Merge | Convert):
         return words.say(f"ui.task_{job.task.kind}", name=job.task.name)
     return " ".join(job.request.prompt.split())[:120] or words.say("ui.no_prompt")

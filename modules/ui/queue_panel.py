@@ -45,7 +45,7 @@ def _row(job: Job, place: int, waiting: int, watched: str, words: Words) -> Html
     running = job.status == "running"
     left = span_of(job.progress.seconds_left, words)
     facts = [words.say("ui.running") if running else words.say("ui.place", place=place)]
-    facts += [words.say("ui.images", images=job.request.images)] if job.request.images > 1 else []
+    facts += [words.say("ui.images", images=job.progress.images)] if job.progress.images > 1 else []
     facts += [words.say("ui.time_left", span=left)] if left else []
     facts += [job.origin] if job.origin else []
     tools: list[Html | None]

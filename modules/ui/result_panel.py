@@ -8,6 +8,7 @@ import base64
 from collections.abc import Sequence
 
 from modules.api.pictures import picture_url, thumbnail_url
+from modules.images.infotext import postprocessing
 from modules.library.pictures import PictureRow
 from modules.server.views import Job, Problem
 from modules.ui.markup import Html, element, icon
@@ -32,18 +33,20 @@ def progress(job: Job | None, words: Words) -> Html:
 
 
 def made(job: Job | None, words: Words) -> Html:
-    """Return how far a job is that makes a file, with a button to stop it; when it is over, what became of it."""
+    """Return how far a job is that makes no pictures of words, with buttons; when it is over, what became of it."""
     if job is None:
         return element("div", cls="making idle")
     head = element("p", element("strong", short(job, words)), cls="name")
-    stop = None
+    stop = skip = None
+    if job.status == "running" and job.progress.images > 1:
+        skip = button("skip", "right", words.say("ui.skip"), job=job.id)
     if job.status in ("queued", "running"):
         stop = button("cancel", "close", words.say("ui.cancel"), job=job.id)
     ended = None
     if job.status in ("done", "stopped"):
         ended = element("p", words.say(f"ui.ended_{job.status}"), cls="ended", role="status")
     return element(
-        "div", element("div", head, stop, cls="head"), ended, progress(job, words), cls=f"making {job.status}"
+        "div", element("div", head, skip, stop, cls="head"), ended, progress(job, words), cls=f"making {job.status}"
     )
 
 
@@ -156,9 +159,10 @@ def _thumb(row: PictureRow, pressed: bool, words: Words) -> Html:
 
 
 def parameters(picture: PictureRow | None, words: Words) -> Html:
-    """Return the full parameters text of the picture, with download, copy and reuse."""
+    """Return the full parameters text of the picture, with download and copy."""
     if picture is None:
         return Html("")
+    text = "\n".join(each for each in (picture.infotext, postprocessing(picture.recipe)) if each)
     tools = element(
         "div",
         element("span", picture.path.name, cls="name"),
@@ -194,4 +198,4 @@ def parameters(picture: PictureRow | None, words: Words) -> Html:
         for tab in SENDS
     ]
     sending = element("div", *sends, cls="sends", role="group", aria_label=words.say("ui.send_to"))
-    return element("div", tools, sending, element("pre", picture.infotext), cls="parameters")
+    return element("div", tools, sending, element("pre", text), cls="parameters")

@@ -14,7 +14,6 @@ from modules.ui.page_words import PageWords
 from modules.words import Words
 
 SCRIPT = Path(__file__).parent / "well.js"
-SIDE = 768  # pixels that a picture is shown with
 
 
 class Well:
@@ -65,7 +64,7 @@ def well(name: str, size: tuple[int, int] | None, field: str, label: str, words:
         formats = element("small", ", ".join(FORMATS))
         place = element("label", icon("picture"), hint, formats, chooser, cls="drop")
         return element("div", head, place, alert, cls="well", **about)
-    shown = element("img", src=input_url(name, SIDE), alt=title, draggable="false")
+    shown = element("img", src=input_url(name, "768"), alt=title, draggable="false")
     tools = element(
         "div",
         element("span", f"{size[0]} × {size[1]}", cls="size"),

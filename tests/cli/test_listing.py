@@ -4,6 +4,7 @@ from pathlib import Path
 
 from modules.settings import ROOT
 from tests.cli.conftest import Command
+from tests.fake_upscalers import put_upscaler
 
 SAMPLER = """
 from dataclasses import replace
@@ -23,10 +24,11 @@ def test_list_shows_every_offer_with_its_file(run: Command) -> None:
     assert ["Heun", "modules/sampling/heun.py"] in lines
     assert ["karras", "modules/sampling/schedules.py"] in lines
     assert ["sd1", "modules/families/sd1.py"] in lines
+    assert ["Lanczos", "modules/upscalers/classic.py"] in lines
     assert ["txt2img", "modules/ui/tabs/txt2img.py"] in lines
     assert ["GET", "/easel/events", "modules/api/native.py"] in lines
     assert all((ROOT / line[-1]).is_file() for line in lines)
-    for title in ("Controls (0)", "Preprocessors (0)", "Upscalers (0)", "Scripts (0)"):
+    for title in ("Controls (0)", "Preprocessors (0)", "Scripts (0)"):
         assert title in ran.out
 
 
@@ -37,6 +39,13 @@ def test_list_shows_what_extensions_offer(run: Command, tmp_path: Path) -> None:
     ran = run("--list")
     assert ran.code == 0
     assert ["Mine", str(file)] in [line.split() for line in ran.out.splitlines()]
+
+
+def test_list_shows_files_of_upscalers(run: Command, tmp_path: Path) -> None:
+    file = put_upscaler(tmp_path, "sharp-2x")
+    ran = run("--list")
+    assert "Upscalers (5)" in ran.out
+    assert ["sharp-2x", str(file)] in [line.split() for line in ran.out.splitlines()]
 
 
 def test_list_says_which_extension_is_broken(run: Command, tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ from PIL import Image, ImageDraw
 from modules.commands.rooms import builtins
 from modules.errors import BrokenPicture, Cancelled
 from modules.events import Note, Preview, Step
+from modules.images.enlarging import enlarged
+from modules.images.inputs import Inputs
 from modules.model_manager.catalog import Catalog, ModelFile
 from modules.model_manager.resident import Resident
 from modules.offers import Offers, gather
@@ -26,7 +28,7 @@ from modules.request import Request, Shot
 from modules.result import Picture, Recipe
 from modules.server.server import Server
 from modules.settings import Settings
-from modules.tasks import FileTask
+from modules.tasks import Extras, FileTask
 from tests.fake_catalog import FakeCatalog
 
 if TYPE_CHECKING:  # it brings in torch
@@ -45,7 +47,8 @@ class DrawingEngine:
 
     device = "cpu"
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, settings: Settings) -> None:
+        self.settings = settings
         self.seconds = seconds  # for each step
         self.loaded: list[str] = []
 
@@ -73,6 +76,31 @@ class DrawingEngine:
             time.sleep(self.seconds)
             report.tell(Step(image=0, batch=1, images=1, step=step + 1, steps=20))
         return Path(f"{task.name}.safetensors")
+
+    def process(
+        self,
+        task: Extras,
+        report: "Report",
+        save: Callable[[Picture, str], T],
+        job: str = "",
+        done: Collection[int] = (),
+    ) -> Iterator[tuple[Picture, T]]:
+        """Enlarge by a filter, whatever the upscaler, in ten steps each."""
+        inputs = Inputs(self.settings.inputs)
+        for place, name in enumerate(task.pictures):
+            if place in done:
+                continue
+            for step in range(10):
+                if report.wanted() == "stop":
+                    raise Cancelled("cancelled")
+                time.sleep(self.seconds)
+                report.tell(Step(image=place, batch=1, images=len(task.pictures), step=step + 1, steps=10))
+            image = inputs.open(name)
+            image = image.resize(enlarged(image.size, task)[0])
+            notes = {"Postprocess upscale by": f"{task.scale:g}", "Postprocess upscaler": task.upscaler}
+            recipe = Recipe(given=inputs.text(name), postprocessing=notes, job=job, index=place, width=1, height=1)
+            picture = Picture(image, recipe)
+            yield picture, save(picture, task.name_of(place))
 
     def generate(
         self,
@@ -143,7 +171,7 @@ def _recipe(request: Request, shot: Shot, job: str) -> Recipe:
 
 
 def make_drawing_engine(settings: Settings, seconds: float = 0.0) -> DrawingEngine:
-    return DrawingEngine(seconds)
+    return DrawingEngine(seconds, settings)
 
 
 def drawing_server(folder: Path, seconds: float = 0.1, **settings: object) -> Server:

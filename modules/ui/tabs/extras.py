@@ -1,0 +1,307 @@
+"""The tab for finished pictures: enlarge them, restore their faces, flip them."""
+
+import json
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+from pathlib import PurePath
+from types import MappingProxyType
+from typing import Any
+
+import gradio as gr
+
+from modules.errors import EaselError
+from modules.hooks import hookimpl
+from modules.model_manager.extras_task import RESTORERS, restorer_file, upscaler_names
+from modules.server.views import Job
+from modules.tasks import FLIPS, MOST_PICTURES, NO_UPSCALER, Extras, make_extras
+from modules.ui import pieces, result_panel
+from modules.ui.device import device_of
+from modules.ui.extras_panel import RESULT, SOURCE, Brought, result, source
+from modules.ui.markup import Html, element
+from modules.ui.page_words import explain
+from modules.ui.panel import panel
+from modules.ui.tab import Page, Tab
+from modules.ui.watch import BUSY, IDLE, OWNER
+from modules.words import Words
+
+NAME = "extras"
+SEARCHED = 50  # jobs that a fresh page looks for the last one in
+
+PLAIN = "Lanczos"  # chosen on a fresh page where no model lies
+QUIET: Mapping[str, Any] = MappingProxyType({"queue": False, "show_progress": "hidden", "api_visibility": "private"})
+# Toasts reach the page through Gradio's queue only.
+QUEUED: Mapping[str, Any] = MappingProxyType(
+    {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
+)
+
+
+@hookimpl
+def tabs() -> Sequence[Tab]:
+    """Offer this tab."""
+    return [Tab(NAME, 50, build)]
+
+
+def build(page: Page) -> None:
+    """Build the tab."""
+    ExtrasTab(page).connect()
+
+
+class ExtrasTab:
+    """The components of the tab, and what happens when they are used."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.words = page.words
+        self.server = page.server
+        # What this page brought, follows and has seen travels with it; the server keeps nothing about a page.
+        self.brought = gr.Textbox("[]", visible=False)
+        self.job = gr.Textbox("", visible=False)
+        self.seen = gr.Textbox("", visible=False)
+        self.listed = gr.Textbox("", visible=False)
+        self.timer = gr.Timer(IDLE)
+        self.parts: dict[str, Any] = {}
+        with gr.Column(elem_id=NAME, min_width=0), gr.Row(elem_classes="halves"):
+            with gr.Column(elem_classes="asked", min_width=0):
+                self._source()
+                with gr.Column(elem_classes="card", min_width=0):
+                    self._size()
+                    self._faces()
+                    self._flips()
+                self.start = gr.Button(self.words("generate"), variant="primary", elem_id="extras_start")
+            with gr.Column(elem_classes="got", min_width=0):
+                self.progress = panel("extras_progress")
+                self.result = _panel("extras_result", RESULT)
+
+    def _source(self) -> None:
+        self.source = _panel("extras_source", SOURCE)
+
+    def _size(self) -> None:
+        words = self.words
+        self.parts["upscaler"] = self._list("upscaler", words.say("extras.upscaler"))
+        self.parts["mode"] = gr.Radio(
+            [(words.say("extras.by"), "by"), (words.say("extras.to"), "to")],
+            value="by",
+            label=words.say("extras.mode"),
+            elem_id="extras_mode",
+        )
+        with gr.Row(elem_classes="line two", elem_id="extras_by") as self.by:
+            self.parts["scale"] = gr.Slider(
+                1, 8, 4, step=0.05, label=words.say("extras.scale"), buttons=[], elem_id="extras_scale", min_width=0
+            )
+            self.parts["longest"] = gr.Number(
+                0,
+                label=words.say("extras.longest"),
+                precision=0,
+                elem_id="extras_longest",
+                min_width=0,
+            )
+        with gr.Row(elem_classes="line three", elem_id="extras_to", visible=False) as self.to:
+            for name in ("width", "height"):
+                self.parts[name] = gr.Number(512, label=words(name), precision=0, elem_id=f"extras_{name}", min_width=0)
+            self.parts["crop"] = gr.Checkbox(True, label=words.say("extras.crop"), elem_id="extras_crop", min_width=0)
+        with gr.Row(elem_classes="line two"):
+            self.parts["second"] = self._list("second", words.say("extras.second"))
+            self.parts["second_visibility"] = self._share("second_visibility", words.say("extras.second_visibility"))
+
+    def _faces(self) -> None:
+        words = self.words
+        with gr.Accordion(words.say("extras.faces"), open=False, elem_id="extras_faces"):
+            self.lacking = gr.HTML("", apply_default_css=False, js_on_load=None, elem_id="extras_lacking")
+            self.parts["gfpgan"] = self._share("gfpgan", words.say("extras.gfpgan"))
+            with gr.Row(elem_classes="line two"):
+                self.parts["codeformer"] = self._share("codeformer", words.say("extras.codeformer"))
+                self.parts["codeformer_weight"] = self._share(
+                    "codeformer_weight", words.say("extras.codeformer_weight")
+                )
+            self.parts["faces_first"] = gr.Checkbox(
+                False, label=words.say("extras.faces_first"), elem_id="extras_faces_first"
+            )
+
+    def _flips(self) -> None:
+        words = self.words
+        labels = {
+            "horizontal": words.say("extras.flip_horizontal"),
+            "vertical": words.say("extras.flip_vertical"),
+            "both": words.say("extras.flip_both"),
+        }
+        with gr.Accordion(words.say("extras.flips"), open=False):
+            self.parts["flips"] = gr.CheckboxGroup(
+                [(labels[name], name) for name in FLIPS], value=[], show_label=False, elem_id="extras_flips"
+            )
+
+    def _list(self, name: str, label: Any) -> gr.Dropdown:
+        return gr.Dropdown([], value=None, label=label, elem_id=f"extras_{name}", allow_custom_value=True, min_width=0)
+
+    def _share(self, name: str, label: Any) -> gr.Slider:
+        return gr.Slider(0, 1, 0, step=0.001, label=label, buttons=[], elem_id=f"extras_{name}", min_width=0)
+
+    @property
+    def lists(self) -> list[Any]:
+        """Return what depends on the files there are."""
+        return [self.parts["upscaler"], self.parts["second"], self.lacking]
+
+    @property
+    def watched(self) -> list[Any]:
+        """Return what depends on how the job is."""
+        return [self.job, self.seen, self.timer, self.progress, self.result]
+
+    def connect(self) -> None:
+        """Connect the components to their handlers."""
+        told = [self.job, self.seen, self.listed]
+        once: dict[str, Any] = {"trigger_mode": "once", **QUEUED}
+        many: dict[str, Any] = {"trigger_mode": "multiple", **QUEUED}
+        self.start.click(self.add, self.brought, self.watched, inputs_kwargs=self.parts, **once)
+        self.source.put(self.bring, self.brought, [self.brought, self.source], **many)
+        self.source.act(self.leave_out, self.brought, [self.brought, self.source], **many)
+        self.timer.tick(self.look, told, [*self.watched, self.listed, *self.lists], **QUIET)
+        self.progress.act(self.act, self.job, self.watched, **many)
+        self.result.act(self.pick, self.job, self.result, **QUIET)
+        self.parts["mode"].change(self.show, self.parts["mode"], [self.by, self.to], **QUIET)
+        fresh = [self.brought, self.source, self.listed, *self.watched, self.lacking, *self.parts.values()]
+        self.page.blocks.load(self.load, None, fresh, **QUIET)
+
+    def load(self, request: gr.Request) -> Any:
+        """Show a fresh page the last job, its pictures, and the form as it was then."""
+        words = self.words.heard(request)
+        jobs = self.server.jobs.recent(SEARCHED)
+        last = next((each for each in jobs if isinstance(each.task, Extras)), None)
+        brought: list[Brought] = []
+        if last is not None and isinstance(last.task, Extras):
+            named = [(name, last.task.name_of(place)) for place, name in enumerate(last.task.pictures)]
+            brought = [each for each in named if self.server.inputs.has(each[0])]
+        names = self._names()
+        kept = self.server.forms.load(OWNER, NAME)
+        updates: dict[Any, Any] = dict(zip(self.watched, self._watched(last, words), strict=True))
+        updates |= {self.brought: json.dumps(brought), self.source: source(brought, words), self.listed: self._mark()}
+        updates |= {self.lacking: self._lacking(words)}
+        for name, part in self.parts.items():
+            value = kept.get(name, part.value)
+            if name == "upscaler":
+                usual = next((each for each in names if each not in self.server.offers.upscalers), PLAIN)
+                updates[part] = gr.update(choices=names, value=value if value in names else usual)
+            elif name == "second":
+                updates[part] = gr.update(choices=names, value=value if value in names else NO_UPSCALER)
+            else:
+                updates[part] = gr.update(value=value)
+        return updates
+
+    def show(self, mode: str) -> Any:
+        """Show the fields of one way to say how large."""
+        return gr.update(visible=mode != "to"), gr.update(visible=mode == "to")
+
+    def bring(self, brought: str, event: gr.EventData, request: gr.Request) -> Any:
+        """Take in pictures that the page has put; say which ones were refused, and why."""
+        told = dict(event._data or {})
+        words = self.words.heard(request)
+        pictures = _brought(brought)
+        for name, title in _pairs(told.get("put")):
+            if self.server.inputs.has(name) and name not in [each for each, _ in pictures]:
+                pictures.append((name, PurePath(title).stem[:200]))
+        refused = [str(each)[:300] for each in told.get("refused", []) if isinstance(each, str)][:5]
+        if len(pictures) > MOST_PICTURES:
+            refused.append(words.say("errors.extras_pictures", most=MOST_PICTURES))
+        if refused:
+            gr.Warning(pieces.plain("\n".join(refused)))
+        return json.dumps(pictures[:MOST_PICTURES]), source(pictures[:MOST_PICTURES], words)
+
+    def leave_out(self, brought: str, event: gr.EventData, request: gr.Request) -> Any:
+        """Take a picture, or all of them, off the list."""
+        told = dict(event._data or {})
+        left = [each for each in _brought(brought) if told.get("act") == "remove" and each[0] != told.get("name")]
+        return json.dumps(left), source(left, self.words.heard(request))
+
+    def add(self, brought: str, request: gr.Request, **values: Any) -> Any:
+        """Add a job; one that is not allowed is answered with what is, and changes nothing."""
+        words = self.words.heard(request)
+        try:
+            task = make_extras(_asked(values, _brought(brought)))
+            origin = device_of(request.headers.get("user-agent", ""), words)
+            job = self.server.submit_extras(task, OWNER, origin)
+        except EaselError as error:
+            gr.Warning(pieces.plain(explain(error, words)))
+            return [gr.skip()] * len(self.watched)
+        self.server.forms.save(OWNER, NAME, values)
+        return self._watched(self.server.jobs.get(job), words)
+
+    def look(self, job: str, seen: str, listed: str, request: gr.Request) -> Any:
+        """Answer a page's question what is new: about its job, and about the upscalers there are."""
+        words = self.words.heard(request)
+        watched = self._watched(self.server.jobs.get(job), words)
+        updates = [gr.skip()] * len(watched) if watched[1] == seen else list(watched)
+        mark = self._mark()
+        if mark == listed:
+            return [*updates, gr.skip(), *[gr.skip()] * len(self.lists)]
+        names = gr.update(choices=self._names())
+        return [*updates, mark, names, names, self._lacking(words)]
+
+    def act(self, job: str, event: gr.EventData, request: gr.Request) -> Any:
+        """Do what a button in the progress asks for."""
+        asked = dict(event._data or {}).get("act")
+        if asked in ("cancel", "interrupt"):
+            self.server.jobs.cancel(job)
+        elif asked == "skip":
+            self.server.jobs.skip(job)
+        elif asked == "retry":
+            self.server.jobs.retry(job)
+        return self._watched(self.server.jobs.get(job), self.words.heard(request))
+
+    def pick(self, job: str, event: gr.EventData, request: gr.Request) -> Any:
+        """Show another picture of the job large."""
+        place = str(dict(event._data or {}).get("place", ""))
+        chosen = int(place) if place.isascii() and place.isdigit() and len(place) < 6 else -1
+        return result(self.server.jobs.get(job), chosen, self.words.heard(request))
+
+    def _watched(self, job: Job | None, words: Words) -> tuple[Any, ...]:
+        """Return job, mark, timer, progress and result; the result only changes with the pictures there are."""
+        live = job is not None and job.status in ("queued", "running")
+        progress = result_panel.made(job, words)
+        made = result(job, -1, words)
+        mark = blake2b(f"{progress}{made}".encode(), digest_size=9).hexdigest()
+        return job.id if job else "", mark, gr.Timer(BUSY if live else IDLE), progress, made
+
+    def _names(self) -> list[str]:
+        return upscaler_names(self.server.catalog, self.server.offers.upscalers)
+
+    def _mark(self) -> str:
+        return f"{self.server.catalog.changed} {len(self.server.offers.upscalers)}"
+
+    def _lacking(self, words: Words) -> Html:
+        """Say where models that restore faces belong, if there are none."""
+        home = self.server.catalog.home("face")
+        lines = [
+            element("p", words.say("extras.lacking", restorer=folder, folder=home.with_name(folder)), cls="hint")
+            for which, folder in RESTORERS.items()
+            if restorer_file(self.server.catalog, which) is None
+        ]
+        return element("div", *lines)
+
+
+def _panel(name: str, script: str) -> gr.HTML:
+    return gr.HTML("", elem_id=name, js_on_load=script, apply_default_css=False, elem_classes="panel")
+
+
+def _brought(text: str) -> list[Brought]:
+    """Return the pictures a page carries; what does not fit is left out."""
+    try:
+        return _pairs(json.loads(text or "[]"))
+    except (ValueError, RecursionError):
+        return []
+
+
+def _pairs(told: object) -> list[Brought]:
+    pairs = told if isinstance(told, list) else []
+    return [
+        (each[0], each[1])
+        for each in pairs[: MOST_PICTURES + 1]
+        if isinstance(each, list) and len(each) == 2 and all(isinstance(part, str) for part in each)
+    ]
+
+
+def _asked(values: Mapping[str, Any], pictures: Sequence[Brought]) -> dict[str, Any]:
+    """Return the values of the form as a task has them; an empty box means its default."""
+    given = {name: value for name, value in values.items() if value is not None and name != "mode"}
+    for name in ("width", "height", "crop") if values.get("mode") != "to" else ("scale", "longest"):
+        given.pop(name, None)
+    given["pictures"] = [name for name, _ in pictures]
+    given["names"] = [title for _, title in pictures]
+    return given

@@ -1,0 +1,223 @@
+"""What is done to finished pictures: their size, their look, what is written in them, and what a stop leaves."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageOps
+from PIL.PngImagePlugin import PngInfo
+
+from modules.engine import extras
+from modules.engine.extras import Postprocessor
+from modules.engine.report import Wanted
+from modules.engine.upscaling import Upscaling
+from modules.errors import BadRequest, Cancelled
+from modules.events import Note
+from modules.images import metadata
+from modules.images.files import PictureFiles
+from modules.images.inputs import Inputs
+from modules.model_manager.catalog import Catalog
+from modules.model_manager.extras_task import settled_extras
+from modules.plugins import folder_modules, make_plugins
+from modules.result import Picture
+from modules.settings import Settings
+from modules.tasks import make_extras
+from modules.upscalers.networks.faces import Box
+from tests.fake_upscalers import compact, difference, put_upscaler, scene
+from tests.fakes import RecordingReport
+from tests.images.test_infotext import changed
+
+GIVEN = (
+    "a red circle, by someone\nNegative prompt: blue\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 12, Size: 90x61"
+)
+
+
+class Room:
+    """A postprocessor on a folder of its own, and the pictures it made."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.settings = Settings(data_dir=folder)
+        self.inputs = Inputs(self.settings.inputs)
+        self.catalog = Catalog(self.settings)
+        plugins = make_plugins("engine", folder_modules("modules.upscalers"), None)
+        self.upscaling = Upscaling(plugins, self.catalog, torch.device("cpu"), 48, 16, lambda: False)
+        self.worker = Postprocessor(self.catalog, self.inputs, self.upscaling)
+        self.saved: list[str] = []
+        self.made: list[Picture] = []
+        self.report = RecordingReport()
+
+    def do(self, pictures: Sequence[str], done: Sequence[int] = (), **values: Any) -> list[Picture]:
+        task = make_extras({"pictures": pictures, "upscaler": "Lanczos", "scale": 2, **values})
+        settled = settled_extras(task, self.catalog, list(self.upscaling.offered))
+        for picture, name in self.worker.process(settled, self.report, self._save, "job", done):
+            assert name == self.saved[-1]
+            self.made.append(picture)
+        return self.made
+
+    def _save(self, picture: Picture, name: str) -> str:
+        self.saved.append(name)
+        return name
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Room:
+    return Room(tmp_path)
+
+
+def test_a_picture_becomes_larger_and_looks_the_same(room: Room) -> None:
+    put_upscaler(room.folder, state=compact(strength=0.05))
+    (made,) = room.do([room.inputs.keep(scene())], upscaler="tiny", scale=3)
+    assert made.image.size == (270, 183)
+    assert np.abs(np.asarray(made.image.resize((90, 61)), int) - np.asarray(scene(), int)).mean() < 12
+    steps = [event for event in room.report.events if event.kind == "step"]
+    assert [event.step for event in steps] == list(range(1, steps[-1].steps + 1))
+
+
+def test_transparency_stays(room: Room) -> None:
+    put_upscaler(room.folder)
+    (made,) = room.do([room.inputs.keep(scene(mode="RGBA"))], upscaler="tiny")
+    wanted = scene(mode="RGBA").getchannel("A").resize((180, 122), Image.Resampling.LANCZOS)
+    assert difference(made.image.getchannel("A"), wanted) == 0
+
+
+def test_a_picture_is_cut_from_the_middle_of_what_covers_it(room: Room) -> None:
+    (made,) = room.do([room.inputs.keep(scene())], width=122, height=122)
+    whole = scene().resize((180, 122), Image.Resampling.LANCZOS)
+    assert made.image.size == (122, 122)
+    assert difference(made.image, whole.crop((29, 0, 151, 122))) == 0
+
+
+@pytest.mark.parametrize("share", [0.25, 1.0])
+def test_the_second_upscaler_shows_as_far_as_it_is_asked_to(room: Room, share: float) -> None:
+    (made,) = room.do([room.inputs.keep(scene())], second="Nearest", second_visibility=share)
+    ways = Image.Resampling.LANCZOS, Image.Resampling.NEAREST
+    one, other = (scene().resize((180, 122), way) for way in ways)
+    assert difference(made.image, Image.blend(one, other, share)) <= 1
+    assert made.recipe.postprocessing["Postprocess upscaler 2"] == "Nearest"
+
+
+def test_flipped_copies_follow_their_picture(room: Room) -> None:
+    names = [room.inputs.keep(scene()), room.inputs.keep(scene(40, 40))]
+    made = room.do(names, upscaler="None", flips=["horizontal", "both"], names=["one", "two"])
+    assert room.saved == ["one", "one-horizontal", "one-both", "two", "two-horizontal", "two-both"]
+    assert [each.recipe.index for each in made] == list(range(6))
+    assert difference(made[1].image, ImageOps.mirror(scene())) == 0
+    assert difference(made[2].image, scene().rotate(180)) == 0
+    assert made[1].recipe.postprocessing["Flip"] == "horizontal" and "Flip" not in made[0].recipe.postprocessing
+
+
+def test_the_text_of_another_tool_stays_to_the_letter(room: Room) -> None:
+    chunks = PngInfo()
+    chunks.add_text("parameters", GIVEN)
+    data = io.BytesIO()
+    scene().save(data, "PNG", pnginfo=chunks)
+    (made,) = room.do([room.inputs.put(data.getvalue())])
+    path = PictureFiles(room.folder / "outputs").save(made, "extras", "круг / red")
+    assert path.name == "00001-круг _ red.png" and path.parent.parent.name == "extras-images"
+    with Image.open(path) as image:
+        done = "Postprocess upscale by: 2, Postprocess upscaler: Lanczos"
+        assert image.info["parameters"] == GIVEN
+        assert image.info["postprocessing"] == image.info["extras"] == done
+    recipe = made.recipe
+    assert (recipe.prompt, recipe.negative_prompt, recipe.seed) == ("a red circle, by someone", "blue", 12)
+    assert metadata.read(path) == (GIVEN, recipe, (180, 122))
+
+
+def test_a_picture_of_easel_keeps_its_recipe(room: Room) -> None:
+    before = changed(prompt="a cat", seed=2**63, job="earlier", index=4)
+    path = PictureFiles(room.folder / "outputs").save(Picture(scene(), before))
+    (made,) = room.do([room.inputs.put(path.read_bytes())])
+    kept = made.recipe.model_copy(update={"given": "", "postprocessing": {}, "job": "earlier", "index": 4})
+    assert kept == before and made.recipe.job == "job"
+    read = metadata.read(path)
+    assert read is not None and made.recipe.given == read[0]
+
+
+def test_what_exists_already_is_not_made_again(room: Room) -> None:
+    names = [room.inputs.keep(scene(40 + place, 40)) for place in range(3)]
+    made = room.do(names, done=[0, 1, 4], flips=["both"])
+    assert [each.recipe.index for each in made] == [2, 3, 5]
+
+
+def test_a_stop_leaves_the_pictures_before_it(room: Room) -> None:
+    put_upscaler(room.folder)
+    names = [room.inputs.keep(scene(100 + place, 80)) for place in range(3)]
+    room.do(names[:1], upscaler="tiny")
+    calls = len(room.report.events)  # so often it is asked, or a little more
+    room.made.clear()
+    room.report = RecordingReport(*_going(calls + 3), "stop")
+    with pytest.raises(Cancelled):
+        room.do(names, upscaler="tiny")
+    assert [each.recipe.index for each in room.made] == [0]
+
+
+def _going(times: int) -> list[Wanted]:
+    return ["go"] * times
+
+
+def test_a_skip_goes_on_with_the_next_picture(room: Room) -> None:
+    names = [room.inputs.keep(scene(40 + place, 40)) for place in range(2)]
+    room.report = RecordingReport("skip")
+    assert [each.recipe.index for each in room.do(names)] == [1]
+    assert Note(key="skipped", values={"first": 1, "last": 1}) in room.report.events
+
+
+def test_a_picture_that_is_gone_is_an_error(room: Room) -> None:
+    with pytest.raises(BadRequest) as refused:
+        room.do(["0" * 64])
+    assert refused.value.key == "picture_gone"
+
+
+def restoring(room: Room, monkeypatch: pytest.MonkeyPatch, faces: list[Box]) -> list[tuple[str, float]]:
+    """Put face restorers that invert what they see where their files belong; return what they are asked."""
+    put_upscaler(room.folder, "GFPGANv1.4.pth", kind="GFPGAN")
+    put_upscaler(room.folder, "codeformer-v0.1.0.pth", kind="Codeformer")
+    asked: list[tuple[str, float]] = []
+
+    def restorer(file: Any, report: Any) -> Any:
+        def restore(face: Any, weight: float) -> Any:
+            asked.append((file.name, weight))
+            return 255 - face
+
+        return restore
+
+    monkeypatch.setattr(room.upscaling, "restorer", restorer)
+    monkeypatch.setattr(extras, "find_faces", lambda image: faces)
+    return asked
+
+
+def test_faces_are_restored_by_both_in_turn(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = restoring(room, monkeypatch, [Box(20, 10, 40)])
+    (made,) = room.do([room.inputs.keep(scene())], upscaler="None", gfpgan=1, codeformer=0.5, codeformer_weight=0.25)
+    assert asked == [("GFPGANv1.4", 0.0), ("codeformer-v0.1.0", 0.25)]
+    assert made.recipe.postprocessing == {
+        "GFPGAN visibility": "1",
+        "CodeFormer visibility": "0.5",
+        "CodeFormer weight": "0.25",
+    }
+    assert abs(int(np.asarray(made.image)[30, 40].astype(int).sum()) - 3 * 127) < 12  # half of it is there and back
+    assert difference(made.image.crop((62, 0, 90, 61)), scene().crop((62, 0, 90, 61))) == 0
+
+
+def test_faces_come_before_or_after_the_size(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    restoring(room, monkeypatch, [Box(20, 10, 40)])
+    name = room.inputs.keep(scene())
+    for first in (False, True):
+        room.do([name], gfpgan=1, faces_first=first)
+    after, before = room.made
+    assert next(iter(before.recipe.postprocessing)) == "GFPGAN visibility" == list(after.recipe.postprocessing)[-1]
+    inside = np.asarray(scene())[30, 40].astype(int)
+    assert np.abs(np.asarray(before.image)[60, 80] - (255 - inside)).max() < 10
+    assert np.abs(np.asarray(after.image)[60, 80] - inside).max() < 10  # the face in the larger picture ends before
+
+
+def test_a_picture_without_a_face_says_so_once(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = restoring(room, monkeypatch, [])
+    (made,) = room.do([room.inputs.keep(scene())], gfpgan=1, codeformer=1)
+    assert asked == [] and made.image.size == (180, 122)
+    assert [each for each in room.report.events if each.kind == "note"] == [Note(key="no_faces", values={"image": 1})]
