@@ -1,4 +1,4 @@
-"""What a worker can be asked for besides pictures: checkpoint files made of other checkpoints.
+"""What a worker can be asked for besides pictures: checkpoint files made of other checkpoints, hints for controls.
 
 A task is a row of the queue like a request, with a `kind` that a request does not have.
 """
@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from modules.errors import BadRequest
-from modules.request import Request
+from modules.request import SIZE, PictureName, Request, Resize
 
 METHODS = ("none", "sum", "difference")
 FORMS = ("safetensors", "diffusers")
@@ -50,9 +50,30 @@ class Convert(_FileTask):
     form: Literal["safetensors", "diffusers"] = "safetensors"
 
 
+class Detect(BaseModel):
+    """The hint that a preprocessor makes of a picture. The sizes are the result's, for `pixel_perfect` alone."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    kind: Literal["detect"] = "detect"
+    image: PictureName
+    preprocessor: _Name
+    options: dict[str, float] = Field(default_factory=dict)
+    resolution: int = Field(512, ge=64, le=2048)  # pixels of the shorter side
+    pixel_perfect: bool = False
+    width: int = Field(0, ge=0, le=SIZE[1])
+    height: int = Field(0, ge=0, le=SIZE[1])
+    resize_mode: Resize = "crop"
+
+    @property
+    def model(self) -> str:
+        """No checkpoint: it is made beside whichever is loaded."""
+        return ""
+
+
 FileTask = Merge | Convert
-Task = Request | Merge | Convert
-KINDS: tuple[type[Merge] | type[Convert], ...] = (Merge, Convert)
+Task = Request | Merge | Convert | Detect
+KINDS: tuple[type[Merge] | type[Convert] | type[Detect], ...] = (Merge, Convert, Detect)
 
 
 def read_task(body: str) -> Task:
@@ -64,7 +85,7 @@ def read_task(body: str) -> Task:
 
 
 def task_kind(body: str) -> str:
-    """Return "merge" or "convert", or "" for a request of pictures."""
+    """Return "merge", "convert" or "detect", or "" for a request of pictures."""
     try:
         stored = json.loads(body)
     except ValueError:

@@ -16,6 +16,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 from modules.engine.engine import Engine
 from modules.model_manager.catalog import Catalog
 from modules.plugins import folder_modules, make_plugins
+from modules.server.launch import ROOMS
 from modules.settings import Settings
 
 WIDTH, WIDTH_2, POOLED = 16, 24, 20  # of the text encoders, and of the second one's projection
@@ -202,7 +203,7 @@ def checkpoints(root: Path) -> Path:
 def engine_on(root: Path, *extensions: object, **settings: Any) -> Engine:
     """Return an engine on the models below `root`, with objects or modules as extensions "extension-0", …."""
     chosen = Settings(data_dir=root, device="cpu", **settings)
-    plugins = make_plugins("engine", folder_modules("modules.sampling") + folder_modules("modules.families"), None)
+    plugins = make_plugins("engine", [name for room in ROOMS for name in folder_modules(room)], None)
     for number, extension in enumerate(extensions):
         plugins.manager.register(extension, f"extension-{number}")
     return Engine(chosen, plugins, Catalog(chosen))

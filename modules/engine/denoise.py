@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from modules.controls.control import Ring
 from modules.engine.guidance import Call, guided
 from modules.engine.job import Job, Rings
 from modules.engine.memory import roomy
@@ -28,12 +29,14 @@ def denoise(
     noise: StepNoise,
     report: Report,
     preview_every: int,
+    controls: Sequence[Ring] = (),
 ) -> Tensor:
     """Return the clean latents (B, C, h, w) of a batch that starts from `latents` at `sigmas[0]`.
 
     Raises `BrokenPicture` when not-a-number comes out, `OutOfMemory`, and `Cancelled` when a person wants no more.
     """
     predict = heeding(roomy(model.predict, model.device, job), report)
+    predict = onion(predict, controls)
     predict = onion(predict, rings.predict)
     step = guided(predict, calls, job.request.cfg_scale)
     step = watched(step, job, sigmas, model.latent, report, preview_every)

@@ -15,6 +15,7 @@ from PIL import Image
 
 from modules.engine import device as devices
 from modules.engine.conditioning import Encoder
+from modules.engine.controls import Controls
 from modules.engine.denoise import denoise
 from modules.engine.doors import patched, tell_finished
 from modules.engine.files import make_file
@@ -30,6 +31,8 @@ from modules.engine.words import LearnedWordsOf
 from modules.errors import BadRequest, EaselError, OutOfMemory
 from modules.events import Loading, Note
 from modules.families.family import Family, Model
+from modules.images.inputs import Inputs
+from modules.model_manager.annotators import Annotators
 from modules.model_manager.autoencoders import Autoencoders
 from modules.model_manager.catalog import Catalog, ModelFile
 from modules.model_manager.learned import Vocabulary
@@ -42,7 +45,7 @@ from modules.result import Picture, Recipe
 from modules.sampling.sampler import Sampler
 from modules.sampling.schedules import Schedule, sigmas_for
 from modules.settings import Settings
-from modules.tasks import FileTask
+from modules.tasks import Detect, FileTask
 
 T = TypeVar("T")
 Hashes = dict[str, dict[str, str]]  # kind of network -> name -> short hash
@@ -69,6 +72,7 @@ class Engine:
         self.networks = Networks(catalog)
         self.words = LearnedWordsOf(catalog)
         self.autoencoders = Autoencoders(catalog)
+        self.controls = Controls(catalog, plugins, Inputs(settings.inputs), Annotators.of(settings, self.device))
         self._encoder: Encoder | None = None
         self._exact: set[tuple[ModelFile, ModelFile | None]] = set()  # whose decoding needs float32
 
@@ -93,6 +97,7 @@ class Engine:
         request = self.offers().settle(request)
         shots = onion(Request.shots, self.plugins.rings("around_plan", request))(request)
         file = self.catalog.hashed(self.catalog.find(request.model))
+        self.controls.check(request, file)
         report = Unrepeated(report)
         vae = self.autoencoders.chosen(file, request.vae)
         ladder = Ladder(report, exact=(file, vae) in self._exact)
@@ -133,8 +138,16 @@ class Engine:
         return make_file(task, self.catalog, report)
 
     def resident(self) -> tuple[Resident, ...]:
-        """Return the models in memory, the one used last at the end."""
-        return self.models.resident(self.networks.aside)
+        """Return the models in memory, those of controls first, the checkpoint used last at the end."""
+        return (*self.controls.resident(), *self.models.resident(self.networks.aside))
+
+    @torch.inference_mode()
+    def detect(self, task: Detect, report: Report) -> str:
+        """Draw the hint that a preprocessor makes of a picture, and return the name it is kept under.
+
+        Raises `BadRequest`, `UnknownModel` for weights that are not there, and what reading them raises.
+        """
+        return self.controls.detect(task)
 
     def load(self, name: str) -> None:
         """Load the checkpoint of that name; raises `ModelError` or `OutOfMemory` when that cannot be."""
@@ -156,6 +169,7 @@ class Engine:
         """Let go of what is kept beside the models."""
         self._encoder = None
         self.networks.forget()
+        self.controls.forget()
 
     def _climb(self, ladder: Ladder, pictures: int, file: ModelFile, shortage: NoRoom) -> None:
         """Change something so that a batch may find room; raise `shortage` when there is nothing left to change."""
@@ -195,8 +209,9 @@ class Engine:
                     calls = plan_calls(run.plain, encode, request.cfg_scale, together=self.device.type != "cpu")
                     sigmas = self._sigmas(task, model)
                     latents, noise = start(task, model, sigmas)
+                    controls = roomy(self.controls.rings, self.device, task)(task, model, sigmas)
                     clean = denoise(
-                        task, rings, model, calls, latents, sigmas, noise, report, self.settings.preview_every
+                        task, rings, model, calls, latents, sigmas, noise, report, self.settings.preview_every, controls
                     )
                     guard = partial(roomy, device=self.device, job=task)
                     pictures = onion(partial(decode, model, ladder, guard), rings.decode)(clean)
@@ -272,6 +287,7 @@ class Engine:
             device=devices.describe(self.device),
             dtype=dtype,
             versions=self.versions,
+            controls=self.controls.used(task),
             extras=request.extras,
             notes=ladder.notes(),
             job=job,

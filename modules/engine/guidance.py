@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from modules.controls.control import NEGATIVE
 from modules.engine.conditioning import Encode, joined
 from modules.families.family import Conditioning
 from modules.request import Shot
@@ -39,10 +40,17 @@ def plan_calls(shots: Sequence[Shot], encode: Encode, scale: float, together: bo
     for place, shot in enumerate(shots):
         words = encode((shot.prompt,) if scale == 1 else (shot.prompt, shot.negative_prompt))
         groups.setdefault(words.context.shape[1] if together else place, []).append((place, words))
+    rows = 1 if scale == 1 else 2
     return [
-        Call([place for place, _ in group], joined([words for _, words in group]), 1 if scale == 1 else 2)
+        Call([place for place, _ in group], _marked(joined([words for _, words in group]), rows), rows)
         for group in groups.values()
     ]
+
+
+def _marked(conditioning: Conditioning, rows: int) -> Conditioning:
+    """Return `conditioning` with the rows of negative prompts marked, which some controls leave alone."""
+    negative = torch.arange(len(conditioning.context), device=conditioning.context.device) % rows
+    return replace(conditioning, extra={**conditioning.extra, NEGATIVE: negative[:, None]})
 
 
 def guided(predict: Predict, calls: Sequence[Call], scale: float) -> Denoise:

@@ -246,7 +246,7 @@ class Shift:
     def _ended(self, message: Ended, job: Taken) -> None:
         if message.outcome == "done":
             self._post.claims.finish(self._worker, job, self._made)
-            self._board.show(model=job.model)
+            self._board.show(model=job.model or self._board.state.model)
         elif message.outcome == "stopped":
             self._post.claims.stopped(self._worker, job.id)
         else:

@@ -38,6 +38,7 @@ from modules.server.messages import (
 )
 from modules.server.views import Problem
 from modules.settings import Settings
+from modules.tasks import Detect
 
 
 def serve(connection: Connection, settings: Settings, factory: EngineFactory) -> None:
@@ -80,6 +81,8 @@ def _do(task: Take | Order, engine: Engine, files: PictureFiles, line: "_Line") 
     if isinstance(task.task, Request):
         for picture, path in engine.generate(task.task, line, files.save, task.job, task.done):
             line.hand_in(picture, path)
+    elif isinstance(task.task, Detect):
+        line.tell(Note(key="hint_made", values={"picture": engine.detect(task.task, line)}))
     else:
         made = engine.make_file(task.task, line)
         line.tell(Note(key="file_made", values={"name": made.name}))
