@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import ControlNetModel, UNet2DConditionModel
+from diffusers import ControlNetModel, ControlNetUnionModel, T2IAdapter, UNet2DConditionModel
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -78,3 +78,63 @@ def control_pairs(state: State) -> list[Pair]:
         *((f"controlnet_down_blocks.{n}", f"zero_convs.{n}.0") for n in range(zeros)),
         ("controlnet_mid_block", "middle_block_out.0"),
     ]
+
+
+def make_adapter(kind: str, channels: list[int], seed: int = 6, colours: int = 3) -> T2IAdapter:
+    """Return a T2I-Adapter of a kind ("full_adapter", "full_adapter_xl", "light_adapter") with random weights."""
+    torch.manual_seed(seed)
+    factor = 16 if kind == "full_adapter_xl" else 8
+    network = T2IAdapter(colours, channels, 2, factor, kind)
+    return network.eval()
+
+
+def adapter_state(network: T2IAdapter) -> State:
+    """Return an adapter's weights under the names of the original code."""
+    state: State = {}
+    for key, value in network.state_dict().items():
+        place = key.removeprefix("adapter.").split(".")
+        if network.config.adapter_type == "light_adapter":
+            place[2:3] = ["body"] if place[2] == "resnets" else place[2:3]
+        elif place[0] == "body" and place[2] == "resnets":
+            place[1:4] = [str(2 * int(place[1]) + int(place[3]))]
+        elif place[0] == "body":
+            place[1] = str(2 * int(place[1]))
+        state[".".join(place)] = value
+    return state
+
+
+def make_union(unet: Mapping[str, Any], seed: int = 7) -> ControlNetUnionModel:
+    """Return a ControlNet Union for U-Nets of that config, with random weights that all say something."""
+    torch.manual_seed(seed)
+    width = unet["block_out_channels"][0]
+    names = ("in_channels", "down_block_types", "block_out_channels", "layers_per_block", "cross_attention_dim")
+    more = ("attention_head_dim", "norm_num_groups", "use_linear_projection", "addition_embed_type")
+    sized = ("addition_time_embed_dim", "projection_class_embeddings_input_dim")
+    own = {name: unet[name] for name in (*names, *more, *sized) if name in unet}
+    trans = {"num_trans_channel": width, "num_proj_channel": width}
+    network = ControlNetUnionModel(**own, conditioning_embedding_out_channels=HINT_WIDTHS, **trans)
+    stirred(network)
+    return network.eval()
+
+
+def control_lora_state(network: ControlNetModel, unet: nn.Module, rank: int = 3, seed: int = 9) -> tuple[State, State]:
+    """Return a Control-LoRA in its own names, and the weights of the whole ControlNet it makes with `unet`."""
+    random = torch.Generator().manual_seed(seed)
+    whole, own = dict(network.state_dict()), dict[str, Tensor]()
+    originals = unet.state_dict()
+    for key, value in list(whole.items()):
+        module, _, kind = key.rpartition(".")
+        if key not in originals:
+            own[key] = value
+        elif kind == "weight" and value.ndim in (2, 4):
+            up = torch.randn(value.shape[0], rank, *[1] * (value.ndim - 2), generator=random) * 0.1
+            down = torch.randn(rank, *value.shape[1:], generator=random) * 0.1
+            own |= {f"{module}.up": up, f"{module}.down": down}
+            whole[key] = originals[key] + (up.flatten(1) @ down.flatten(1)).reshape(value.shape)
+        elif "norm" in module:
+            own[key] = whole[key] = originals[key] + 0.1  # some come whole,
+        else:
+            whole[key] = originals[key]  # and some are the U-Net's
+    names = dict(control_pairs(whole))
+    state = {f"{names[key.rpartition('.')[0]]}.{key.rpartition('.')[2]}": value for key, value in own.items()}
+    return state | {"lora_controlnet": torch.tensor([])}, whole

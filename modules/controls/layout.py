@@ -11,7 +11,6 @@ from modules.errors import BrokenFile
 from modules.families.family import Entry, Header
 from modules.families.unet.layout_blocks import blocks_of_ldm
 from modules.families.unet.layout_names import Pair, unet_pairs
-from modules.families.unet.layout_places import places
 from modules.families.unet.shapes import encoder_config
 
 PART = "control"
@@ -40,7 +39,7 @@ def standard(raw: Header) -> Header:
     if "difference" in raw.entries:
         raise BrokenFile("control_difference", file=raw.path.name)
     inner = {key.removeprefix(prefix): entry for key, entry in raw.entries.items() if key.startswith(prefix)}
-    entries = _renamed(inner) if LDM in inner else inner
+    entries = renamed(inner) if LDM in inner else inner
     config = raw.configs.get(PART) or control_config(entries, raw.path.stem.lower().endswith(POOLED))
     return replace(raw, entries={f"{PART}.{key}": entry for key, entry in entries.items()}, configs={PART: config})
 
@@ -85,11 +84,14 @@ def _prefix(raw: Header) -> str | None:
     return next((each for each in PREFIXES if each + LDM in raw.entries or each + OWN in raw.entries), None)
 
 
-def _renamed(inner: Mapping[str, Entry]) -> dict[str, Entry]:
+def renamed(inner: Mapping[str, Entry]) -> dict[str, Entry]:
     """Return the tensors of cldm's layout in diffusers' names; one without a name there keeps its own."""
-    pairs = [*unet_pairs(blocks_of_ldm(inner)), *_own_pairs(inner)]
-    names = {place.key: own for own, place in places(pairs)}
-    return {names.get(key, key): entry for key, entry in inner.items()}
+    names = {theirs: own for own, theirs in (*unet_pairs(blocks_of_ldm(inner)), *_own_pairs(inner))}
+    found = {}
+    for key, entry in inner.items():
+        place, _, kind = key.rpartition(".")  # weight and bias, and the factors of a Control-LoRA
+        found[f"{names[place]}.{kind}" if place in names else key] = entry
+    return found
 
 
 def _own_pairs(inner: Mapping[str, Entry]) -> Iterator[Pair]:

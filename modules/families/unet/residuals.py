@@ -29,6 +29,12 @@ def adding(
     return replace(conditioning, extra={**before, **summed})
 
 
+def adding_nothing(conditioning: Conditioning) -> Conditioning:
+    """Return `conditioning` without what controls add."""
+    kept = {name: each for name, each in conditioning.extra.items() if not name.startswith((DOWN, MIDDLE, WITHIN))}
+    return replace(conditioning, extra=kept)
+
+
 def added(extra: Mapping[str, Tensor]) -> dict[str, object]:
     """Return what is to be added as arguments of diffusers' `UNet2DConditionModel`: none where nothing is.
 
