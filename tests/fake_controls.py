@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from modules.families.unet.layout_blocks import blocks_of_diffusers
 from modules.families.unet.layout_names import Pair, unet_pairs
+from modules.families.unet.model import UnetModel
 from tests.fake_checkpoints import State, renamed
 from tests.fake_models import UNET, write_part
 
@@ -138,3 +139,21 @@ def control_lora_state(network: ControlNetModel, unet: nn.Module, rank: int = 3,
     names = dict(control_pairs(whole))
     state = {f"{names[key.rpartition('.')[0]]}.{key.rpartition('.')[2]}": value for key, value in own.items()}
     return state | {"lora_controlnet": torch.tensor([])}, whole
+
+
+def write_any_control(kind: str, folder: Path, model: UnetModel) -> Path | None:
+    """Write a file of that kind of control for a tiny Stable Diffusion 1 and return where; None: it needs none."""
+    path = folder / f"{kind}.safetensors"
+    match kind:
+        case "ControlNet":
+            return write_control_file(path, make_controlnet())
+        case "T2I-Adapter":
+            return write_state(path, adapter_state(make_adapter("full_adapter", [32, 64])))
+        case "Control-LoRA":
+            return write_state(path, control_lora_state(make_controlnet(), model.unet)[0])
+        case "ControlNet Union":
+            sized = {"addition_embed_type": None, "addition_time_embed_dim": 8}
+            return write_state(path, make_union({**UNET, **sized}).state_dict())
+        case "Reference":
+            return None
+    raise ValueError(f"the tests need to know how a file of {kind} looks")

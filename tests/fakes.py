@@ -15,18 +15,22 @@ from modules.engine.report import Report, Wanted
 from modules.errors import BrokenFile, BrokenPicture, Cancelled
 from modules.events import Event, Loading, Note, Preview, Step
 from modules.model_manager.resident import Resident
-from modules.offers import AUTOMATIC, Offers
+from modules.offers import AUTOMATIC, Offers, PreprocessorOffer
 from modules.request import Request, Shot, make_request
 from modules.result import Picture, Recipe
 from modules.settings import Settings
-from modules.tasks import FileTask
+from modules.tasks import Detect, FileTask
 
 T = TypeVar("T")
 
 SAMPLERS = ("Euler", "DPM++ 2M")
 SCHEDULES = (AUTOMATIC, "Karras")
 OFFERS = Offers(
-    SAMPLERS, SCHEDULES, {each.lower(): each for each in SAMPLERS}, {each.lower(): each for each in SCHEDULES}
+    SAMPLERS,
+    SCHEDULES,
+    {each.lower(): each for each in SAMPLERS},
+    {each.lower(): each for each in SCHEDULES},
+    {"canny": PreprocessorOffer("canny", "canny")},
 )
 
 
@@ -132,6 +136,10 @@ class FakeEngine:
             time.sleep(self.seconds)
             report.tell(Step(image=0, batch=1, images=1, step=step + 1, steps=10))
         return Path(f"{task.name}.safetensors")
+
+    def detect(self, task: Detect, report: Report) -> str:
+        """Draw nothing, and say that the hint is the picture itself."""
+        return task.image
 
     def _steps(self, request: Request, batch: list[Shot], images: int, report: Report) -> bool:
         for step in range(1, request.steps + 1):

@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from modules.controls.control import Control, Guide
+from modules.controls.preprocessor import Preprocessor
+from modules.engine.controls import active, within
 from modules.errors import Cancelled
+from modules.families.family import Conditioning, Header
+from modules.families.unet.model import UnetModel
+from modules.model_manager.annotators import Annotators
+from modules.model_manager.header import read_header
 from modules.plugins import folder_modules, make_plugins
 from modules.sampling.noise import Noise
 from modules.sampling.prediction import Prediction
 from modules.sampling.sampler import Denoise, Sampler
 from modules.sampling.schedules import Schedule, sigmas_for
+from modules.server.launch import ROOMS
+from tests.fake_controls import write_any_control
+from tests.fake_models import WIDTH, checkpoints, engine_on, make_sd1
+from tests.fakes import ask
 from tests.sampling.gaussian import PATHS, Gaussian
 
-PLUGINS = make_plugins("engine", folder_modules("modules.sampling"), None)
+PLUGINS = make_plugins("engine", [name for room in ROOMS for name in folder_modules(room)], None)
 SAMPLERS = PLUGINS.offered("samplers", Sampler)
 SCHEDULES = {schedule.label: schedule for schedule in PLUGINS.offered("schedules", Schedule).values()}
+
+PREPROCESSORS = PLUGINS.offered("preprocessors", Preprocessor)
+CONTROLS = PLUGINS.offered("controls", Control)  # type: ignore[type-abstract]
 
 every_sampler = pytest.mark.parametrize("sampler", SAMPLERS.values(), ids=SAMPLERS)
 every_schedule = pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
@@ -160,3 +177,76 @@ def test_names_and_aliases_are_unique() -> None:
     for offers in (SAMPLERS.values(), PLUGINS.offered("schedules", Schedule).values()):
         spellings = [name.lower() for offer in offers for name in {offer.name.lower(), *map(str.lower, offer.aliases)}]
         assert len(spellings) == len(set(spellings))
+
+
+every_control = pytest.mark.parametrize("control", CONTROLS.values(), ids=CONTROLS)
+every_free_preprocessor = pytest.mark.parametrize("preprocessor", [p for p in PREPROCESSORS.values() if not p.files])
+
+
+@pytest.fixture(scope="module")
+def controlled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[UnetModel, Path]]:
+    folder = tmp_path_factory.mktemp("controlled")
+    make_sd1(checkpoints(folder) / "one", seed=1)
+    engine = engine_on(folder)
+    with engine.models.borrow(engine.catalog.find("one")) as model:
+        assert isinstance(model, UnetModel)
+        yield model, folder
+
+
+def control_guess(
+    model: UnetModel, folder: Path, control: Control, sigma: float, start: float, end: float, weight: float = 1.0
+) -> Tensor:
+    """Return what is guessed at `sigma`, on a schedule of ten steps from 10 to 0."""
+    random = torch.Generator().manual_seed(3)
+    x = torch.randn(2, 4, 8, 8, generator=random) * sigma
+    words = Conditioning(torch.randn(2, 77, WIDTH, generator=random))
+    guide = Guide(torch.rand(1, 3, 64, 64, generator=random), weight, kinds=("Canny",))
+    path = write_any_control(control.name, folder, model)
+    loaded = control.load(read_header(path) if path else Header(folder, {}), model)
+    ring = within(loaded.ring(model, guide), [float(each) for each in range(10, -1, -1)], start, end)
+    return ring(model.predict)(x, sigma, words)
+
+
+@torch.inference_mode()
+@every_control
+def test_a_control_does_nothing_outside_its_range(control: Control, controlled: tuple[UnetModel, Path]) -> None:
+    random = torch.Generator().manual_seed(3)
+    x = torch.randn(2, 4, 8, 8, generator=random) * 5.0
+    words = Conditioning(torch.randn(2, 77, WIDTH, generator=random))
+    plain = controlled[0].predict(x, 5.0, words)  # the sixth step of ten: half of them are done
+    for start, end in ((0.0, 0.4), (0.6, 1.0)):
+        assert torch.equal(control_guess(*controlled, control, 5.0, start, end), plain)
+    for start, end in ((0.0, 1.0), (0.5, 0.5)):
+        assert not torch.allclose(control_guess(*controlled, control, 5.0, start, end), plain, atol=1e-5)
+
+
+@torch.inference_mode()
+@every_control
+def test_a_control_does_more_the_more_it_weighs(control: Control, controlled: tuple[UnetModel, Path]) -> None:
+    full, half, least = (control_guess(*controlled, control, 5.0, 0, 1, weight) for weight in (1.0, 0.5, 1e-6))
+    random = torch.Generator().manual_seed(3)
+    x = torch.randn(2, 4, 8, 8, generator=random) * 5.0
+    plain = controlled[0].predict(x, 5.0, Conditioning(torch.randn(2, 77, WIDTH, generator=random)))
+    far = [float((each - plain).abs().mean()) for each in (least, half, full)]
+    assert far[0] <= far[1] <= far[2] and far[2] > 0
+
+
+def test_a_control_of_weight_0_is_not_even_asked() -> None:
+    request = ask("", controls=[{"model": "a", "weight": 0}, {"model": "b", "weight": 0.1}])
+    assert [unit.model for unit in active(request)] == ["b"]
+
+
+@every_free_preprocessor
+def test_a_preprocessor_keeps_size_and_is_the_same_each_time(preprocessor: Preprocessor) -> None:
+    random = np.random.default_rng(4)
+    run = preprocessor.load(Annotators(Path("nowhere"), torch.device("cpu")))
+    places = ("default", "least", "most")
+    ends = [{each.name: getattr(each, place) for each in preprocessor.sliders} for place in places]
+    for shape in ((40, 64, 3), (33, 17, 3)):
+        picture = random.integers(0, 256, shape, dtype=np.uint8)
+        kept = picture.copy()
+        for options in ends:
+            first, again = (run(picture, preprocessor.settled(options)) for _ in range(2))
+            assert first.shape == shape and first.dtype == np.uint8
+            assert np.array_equal(first, again)
+            assert np.array_equal(picture, kept), "what it is given stays as it is"

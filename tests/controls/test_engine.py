@@ -19,6 +19,7 @@ from modules.images.inputs import Inputs
 from modules.model_manager.control_check import checked_controls
 from modules.request import Request
 from modules.result import Picture
+from modules.tasks import Detect
 from tests.fake_controls import (
     controls_folder,
     make_controlnet,
@@ -114,6 +115,18 @@ def test_the_preprocessor_draws_the_hint(engine: Engine, picture: str) -> None:
     canny = unit(picture, preprocessor="canny", resolution=96)
     assert drawn(engine, canny) != drawn(engine, unit(picture))
     assert drawn(engine, canny) != drawn(engine, {**canny, "preprocessor": "invert"})
+
+
+def test_a_hint_can_be_looked_at_without_any_model(root: Path, picture: str) -> None:
+    fresh = engine_on(root)
+    task = Detect(image=picture, preprocessor="canny", resolution=128)
+    name = fresh.detect(task, RecordingReport())
+    hint = Inputs(root / ".easel" / "inputs").open(name)
+    assert hint.size == (128, 192)
+    assert set(np.unique(np.asarray(hint))) == {0, 255}
+    perfect = task.model_copy(update={"pixel_perfect": True, "width": 64, "height": 64})
+    assert Inputs(root / ".easel" / "inputs").open(fresh.detect(perfect, RecordingReport())).size == (64, 96)
+    assert fresh.resident() == ()
 
 
 def test_the_recipe_says_what_was_used(engine: Engine, picture: str) -> None:
