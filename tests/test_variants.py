@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from modules.controls.control import Control, Guide
+from modules.controls.control import Control, Guide, Loaded
 from modules.controls.preprocessor import Preprocessor
 from modules.engine.controls import active, within
 from modules.errors import Cancelled
@@ -183,52 +183,59 @@ every_control = pytest.mark.parametrize("control", CONTROLS.values(), ids=CONTRO
 every_free_preprocessor = pytest.mark.parametrize("preprocessor", [p for p in PREPROCESSORS.values() if not p.files])
 
 
+class Controlled:
+    """A tiny checkpoint, every kind of control loaded for it, and what it guesses at the sixth of ten steps."""
+
+    def __init__(self, model: UnetModel, folder: Path) -> None:
+        self.model = model
+        self._folder = folder
+        self._loaded: dict[str, Loaded] = {}
+
+    def guess(self, control: Control | None = None, start: float = 0, end: float = 1, weight: float = 1) -> Tensor:
+        random = torch.Generator().manual_seed(3)
+        x = torch.randn(2, 4, 8, 8, generator=random) * 5.0
+        words = Conditioning(torch.randn(2, 77, WIDTH, generator=random))
+        guide = Guide(torch.rand(1, 3, 64, 64, generator=random), weight, kinds=("Canny",))
+        if control is None:
+            return self.model.predict(x, 5.0, words)
+        ring = self._load(control).ring(self.model, guide)
+        return within(ring, [float(each) for each in range(10, -1, -1)], start, end)(self.model.predict)(x, 5.0, words)
+
+    def _load(self, control: Control) -> Loaded:
+        if control.name not in self._loaded:
+            path = write_any_control(control.name, self._folder, self.model)
+            header = read_header(path) if path else Header(self._folder, {})
+            self._loaded[control.name] = control.load(header, self.model)
+        return self._loaded[control.name]
+
+
 @pytest.fixture(scope="module")
-def controlled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[UnetModel, Path]]:
+def controlled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Controlled]:
     folder = tmp_path_factory.mktemp("controlled")
     make_sd1(checkpoints(folder) / "one", seed=1)
     engine = engine_on(folder)
     with engine.models.borrow(engine.catalog.find("one")) as model:
         assert isinstance(model, UnetModel)
-        yield model, folder
-
-
-def control_guess(
-    model: UnetModel, folder: Path, control: Control, sigma: float, start: float, end: float, weight: float = 1.0
-) -> Tensor:
-    """Return what is guessed at `sigma`, on a schedule of ten steps from 10 to 0."""
-    random = torch.Generator().manual_seed(3)
-    x = torch.randn(2, 4, 8, 8, generator=random) * sigma
-    words = Conditioning(torch.randn(2, 77, WIDTH, generator=random))
-    guide = Guide(torch.rand(1, 3, 64, 64, generator=random), weight, kinds=("Canny",))
-    path = write_any_control(control.name, folder, model)
-    loaded = control.load(read_header(path) if path else Header(folder, {}), model)
-    ring = within(loaded.ring(model, guide), [float(each) for each in range(10, -1, -1)], start, end)
-    return ring(model.predict)(x, sigma, words)
+        yield Controlled(model, folder)
 
 
 @torch.inference_mode()
 @every_control
-def test_a_control_does_nothing_outside_its_range(control: Control, controlled: tuple[UnetModel, Path]) -> None:
-    random = torch.Generator().manual_seed(3)
-    x = torch.randn(2, 4, 8, 8, generator=random) * 5.0
-    words = Conditioning(torch.randn(2, 77, WIDTH, generator=random))
-    plain = controlled[0].predict(x, 5.0, words)  # the sixth step of ten: half of them are done
+def test_a_control_does_nothing_outside_its_range(control: Control, controlled: Controlled) -> None:
+    plain = controlled.guess()
     for start, end in ((0.0, 0.4), (0.6, 1.0)):
-        assert torch.equal(control_guess(*controlled, control, 5.0, start, end), plain)
+        assert torch.equal(controlled.guess(control, start, end), plain)
     for start, end in ((0.0, 1.0), (0.5, 0.5)):
-        assert not torch.allclose(control_guess(*controlled, control, 5.0, start, end), plain, atol=1e-5)
+        assert not torch.allclose(controlled.guess(control, start, end), plain, atol=1e-5)
 
 
 @torch.inference_mode()
 @every_control
-def test_a_control_does_more_the_more_it_weighs(control: Control, controlled: tuple[UnetModel, Path]) -> None:
-    full, half, least = (control_guess(*controlled, control, 5.0, 0, 1, weight) for weight in (1.0, 0.5, 1e-6))
-    random = torch.Generator().manual_seed(3)
-    x = torch.randn(2, 4, 8, 8, generator=random) * 5.0
-    plain = controlled[0].predict(x, 5.0, Conditioning(torch.randn(2, 77, WIDTH, generator=random)))
-    far = [float((each - plain).abs().mean()) for each in (least, half, full)]
-    assert far[0] <= far[1] <= far[2] and far[2] > 0
+def test_a_control_does_more_the_more_it_weighs(control: Control, controlled: Controlled) -> None:
+    plain = controlled.guess()
+    guesses = [controlled.guess(control, weight=weight) for weight in (1e-6, 0.5, 1.0)]
+    least, half, full = (float((each - plain).abs().mean()) for each in guesses)
+    assert least <= half <= full and full > 0
 
 
 def test_a_control_of_weight_0_is_not_even_asked() -> None:

@@ -65,5 +65,5 @@ def perfect_resolution(picture: Pixels, width: int, height: int, how: Resize) ->
     """Return the shorter side in pixels at which `picture` has as many pixels as it will have in the result."""
     rows, columns = picture.shape[:2]
     scales = height / rows, width / columns
-    scale = min(scales) if how == "fill" else max(scales)
-    return max(1, round(scale * int(min(rows, columns))))
+    side: float = (min(scales) if how == "fill" else max(scales)) * min(rows, columns)
+    return max(1, round(side))

@@ -28,12 +28,11 @@ def network_of(
     `named` turns the network's own key into the file's. Raises `UnknownModel` when the file is not there, `BrokenFile`
     when weights are missing or of another shape; what is in it besides is left out.
     """
+    stored = place.weights(file, REPOSITORY)  # first: some of these networks take long to make
     network = make()
     wanted = [named(key) for key in network.state_dict()]
-    stored = place.weights(file, REPOSITORY)
-    entries = max(
-        (_unwrapped(stored, prefix) for prefix in WRAPPED), key=lambda each: sum(key in each for key in wanted)
-    )
+    ways = (_unwrapped(stored, prefix) for prefix in WRAPPED)
+    entries = max(ways, key=lambda each: sum(key in each for key in wanted))
     maps: dict[object, Mapped] = {}
     state, missing = {}, []
     for key, empty in network.state_dict().items():

@@ -89,7 +89,7 @@ class LoadedUnion:
 def load_union(header: Header, model: Model) -> LoadedUnion:
     """Load a ControlNet Union whose header is in diffusers' names; raise `BrokenFile` when it is not whole."""
     network = unet_of(model, header.path.name)
-    config = inheriting({**header.configs[PART], **_shapes(header)}, network)
+    config = {**inheriting(header.configs[PART], network), **_shapes(header)}
     own = Header(header.path, header.entries, {PART: config})
     with torch.inference_mode(False):
         made = filled(own, PART, header.part(PART), ControlNetUnionModel.from_config, network)
@@ -102,6 +102,8 @@ def _shapes(header: Header) -> dict[str, int]:
     types, channels = entries["task_embedding"].shape
     layers = {key.split(".")[1] for key in entries if key.startswith("transformer_layes.")}
     found = {"num_control_type": types, "num_trans_channel": channels, "num_trans_layer": len(layers)}
+    if (told := entries.get("control_add_embedding.linear_1.weight")) is not None:
+        found["addition_time_embed_dim"] = told.shape[1] // types
     if (projected := entries.get("spatial_ch_projs.weight")) is not None:
         found["num_proj_channel"] = projected.shape[0]
     return found
