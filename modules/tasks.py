@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from modules.errors import BadRequest
-from modules.request import SIZE, PictureName, Request, Resize
+from modules.request import SIZE, PictureName, Request, Resize, limits
 
 METHODS = ("none", "sum", "difference")
 FORMS = ("safetensors", "diffusers")
@@ -109,4 +109,19 @@ def make_file_task(kind: type[Merge] | type[Convert], values: Mapping[str, Any])
             ) from None
         if fault["type"] == "string_too_long":
             raise BadRequest("too_long", field=field, most=fault["ctx"]["max_length"]) from None
+        raise BadRequest("bad_value", field=field, value=value) from None
+
+
+def make_detect(values: Mapping[str, Any]) -> Detect:
+    """Build a hint's task from untrusted `values`; raise `BadRequest` with a sentence that says what is allowed."""
+    try:
+        return Detect.model_validate(dict(values))
+    except ValidationError as error:
+        fault = error.errors()[0]
+        field = str(fault["loc"][0]) if fault["loc"] else ""
+        value = str(values.get(field, ""))[:60]
+        info = Detect.model_fields.get(field)
+        least, most, _ = limits(info.metadata if info else ())
+        if least is not None and most is not None:
+            raise BadRequest("whole_number", field=field, value=value, least=least, most=most) from None
         raise BadRequest("bad_value", field=field, value=value) from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,16 +15,18 @@ from modules.controls.control import Guide, Loaded, Predict, Ring
 from modules.controls.hints.detecting import detect
 from modules.controls.hints.fitting import fitted, image_of, perfect_resolution, pixels_of
 from modules.controls.preprocessor import Pixels, Preprocessor, Run
+from modules.controls.unet.networks import inheriting, unet_of
 from modules.engine.job import Job
 from modules.errors import BadRequest
 from modules.families.family import Conditioning, Header, Model
 from modules.images.inputs import Inputs
 from modules.model_manager.annotators import Annotators
-from modules.model_manager.catalog import Catalog, ModelFile, Stamp, stamp_of
-from modules.model_manager.control_check import KIND, check_fit
+from modules.model_manager.catalog import Catalog, ModelFile, stamp_of
+from modules.model_manager.control_check import KIND, checked_controls
 from modules.model_manager.control_kinds import control_of
 from modules.model_manager.header import read_header
 from modules.model_manager.resident import Resident
+from modules.offers import Offers
 from modules.plugins import Plugins
 from modules.request import Control, Request
 from modules.result import UsedControl
@@ -51,11 +54,9 @@ class Controls:
         self._runs: OrderedDict[str, Run] = OrderedDict()
         self._hints: OrderedDict[_Key, Pixels] = OrderedDict()
 
-    def check(self, request: Request, checkpoint: ModelFile) -> None:
-        """Raise `WrongFamily` when a control does not go with the checkpoint, before either is loaded."""
-        for unit in active(request):
-            if unit.model:
-                check_fit(self._catalog.find(unit.model, KIND), checkpoint, self.kinds)
+    def checked(self, request: Request, checkpoint: ModelFile, offers: Offers) -> Request:
+        """Return `request` with the names of its controls as they are known; see `checked_controls`."""
+        return checked_controls(request, checkpoint, self._catalog, offers, self._inputs.has, self.kinds)
 
     def rings(self, job: Job, model: Model, sigmas: Sequence[float]) -> list[Ring]:
         """Return the rings of the units of `job` that do anything, the first unit's innermost.
@@ -96,15 +97,15 @@ class Controls:
         return tuple(found)
 
     def detect(self, task: Detect) -> str:
-        """Draw the hint of `task`, keep it among the pictures people bring, and return its name there."""
-        unit = Control(
-            image=task.image,
-            preprocessor=task.preprocessor,
-            options=task.options,
-            resolution=task.resolution,
-            pixel_perfect=task.pixel_perfect,
-            resize_mode=task.resize_mode,
-        )
+        """Draw the hint of `task`, keep it among the pictures people bring, and return its name there.
+
+        Raises `BadRequest` for a preprocessor that is not there, and what its weights raise.
+        """
+        if task.preprocessor not in self.preprocessors:
+            allowed = ", ".join(self.preprocessors)
+            raise BadRequest("unknown_preprocessor", value=task.preprocessor[:60], allowed=allowed)
+        shared = ("image", "preprocessor", "options", "resolution", "pixel_perfect", "resize_mode")
+        unit = Control.model_validate({name: getattr(task, name) for name in shared})
         picture = self._picture(unit, None)
         return self._inputs.keep(
             image_of(self._drawn(unit, picture, _resolution(unit, picture, task.width, task.height)))
@@ -113,6 +114,12 @@ class Controls:
     def resident(self) -> tuple[Resident, ...]:
         """Return the networks in memory, the one used last at the end."""
         return tuple(told for _, told in self._networks.values())
+
+    def forget_others(self, request: Request) -> None:
+        """Let go of the networks that `request` does not use: another checkpoint needs room."""
+        paths = {self._catalog.find(unit.model, KIND).path for unit in active(request) if unit.model}
+        for key in [key for key in self._networks if key[0] not in paths]:
+            del self._networks[key]
 
     def forget(self) -> None:
         """Let go of everything that is kept for the next time."""
@@ -127,7 +134,8 @@ class Controls:
                 Header(self._catalog.home(KIND), {}), model
             )
         file = self._catalog.find(unit.model, KIND)
-        key: _Key = (file.path, _stamp(file), model.device, model.dtype, model.family.name)
+        traits = repr(inheriting({}, unet_of(model, file.name)))
+        key: _Key = (file.path, stamp_of(file.path), model.device, model.dtype, traits)
         if key not in self._networks:
             header = read_header(file.path)
             kind = control_of(header, self.kinds)
@@ -151,10 +159,7 @@ class Controls:
 
     def _drawn(self, unit: Control, picture: Pixels, resolution: int) -> Pixels:
         """Return what the unit's preprocessor makes of a picture."""
-        preprocessor = self.preprocessors.get(unit.preprocessor)
-        if preprocessor is None:
-            allowed = ", ".join(self.preprocessors)
-            raise BadRequest("unknown_preprocessor", value=unit.preprocessor[:60], allowed=allowed)
+        preprocessor = self.preprocessors[unit.preprocessor]
         if preprocessor.name == "none" or preprocessor.control:
             return picture
         options = preprocessor.settled(unit.options)
@@ -220,10 +225,6 @@ def _tensor(picture: Pixels, device: torch.device) -> Tensor:
     return torch.from_numpy(picture).permute(2, 0, 1)[None].to(device, torch.float32) / 255
 
 
-def _stamp(file: ModelFile) -> Stamp:
-    return stamp_of(file.path)
-
-
-def _trim(kept: OrderedDict[object, object], most: int) -> None:
+def _trim(kept: OrderedDict[Any, Any], most: int) -> None:
     while len(kept) > most:
         kept.popitem(last=False)

@@ -36,7 +36,7 @@ def denoise(
     Raises `BrokenPicture` when not-a-number comes out, `OutOfMemory`, and `Cancelled` when a person wants no more.
     """
     predict = heeding(roomy(model.predict, model.device, job), report)
-    predict = onion(predict, controls)
+    predict = roomy(onion(predict, controls), model.device, job)  # their own networks need room, too
     predict = onion(predict, rings.predict)
     step = guided(predict, calls, job.request.cfg_scale)
     step = watched(step, job, sigmas, model.latent, report, preview_every)

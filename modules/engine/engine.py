@@ -97,7 +97,7 @@ class Engine:
         request = self.offers().settle(request)
         shots = onion(Request.shots, self.plugins.rings("around_plan", request))(request)
         file = self.catalog.hashed(self.catalog.find(request.model))
-        self.controls.check(request, file)
+        request = self.controls.checked(request, file, self.offers())
         report = Unrepeated(report)
         vae = self.autoencoders.chosen(file, request.vae)
         ladder = Ladder(report, exact=(file, vae) in self._exact)
@@ -193,6 +193,7 @@ class Engine:
         if not self.models.holds(file, vae):
             report.tell(Loading(model=file.name))
             self._encoder = None
+            self.controls.forget_others(request)
         try:
             asked = self.networks.asked(run.tags, report)
             with self.models.borrow(file, vae) as model, ExitStack() as applied:

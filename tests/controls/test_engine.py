@@ -19,7 +19,7 @@ from modules.images.inputs import Inputs
 from modules.model_manager.control_check import checked_controls
 from modules.request import Request
 from modules.result import Picture
-from modules.tasks import Detect
+from modules.tasks import make_detect, read_task
 from tests.fake_controls import (
     controls_folder,
     make_controlnet,
@@ -119,7 +119,7 @@ def test_the_preprocessor_draws_the_hint(engine: Engine, picture: str) -> None:
 
 def test_a_hint_can_be_looked_at_without_any_model(root: Path, picture: str) -> None:
     fresh = engine_on(root)
-    task = Detect(image=picture, preprocessor="canny", resolution=128)
+    task = make_detect({"image": picture, "preprocessor": "canny", "resolution": 128})
     name = fresh.detect(task, RecordingReport())
     hint = Inputs(root / ".easel" / "inputs").open(name)
     assert hint.size == (128, 192)
@@ -127,6 +127,11 @@ def test_a_hint_can_be_looked_at_without_any_model(root: Path, picture: str) -> 
     perfect = task.model_copy(update={"pixel_perfect": True, "width": 64, "height": 64})
     assert Inputs(root / ".easel" / "inputs").open(fresh.detect(perfect, RecordingReport())).size == (64, 96)
     assert fresh.resident() == ()
+    assert read_task(task.model_dump_json()) == task
+    with pytest.raises(BadRequest, match="64 to 2048"):
+        make_detect({"image": picture, "preprocessor": "canny", "resolution": 1})
+    with pytest.raises(BadRequest, match="image"):
+        make_detect({"image": "../x", "preprocessor": "canny"})
 
 
 def test_the_recipe_says_what_was_used(engine: Engine, picture: str) -> None:
@@ -198,6 +203,14 @@ def test_the_catalog_knows_their_families(mixed: tuple[Engine, str]) -> None:
 def test_each_family_has_its_own(mixed: tuple[Engine, str], checkpoint: str, control: str) -> None:
     engine, picture = mixed
     assert drawn(engine, unit(picture, control), model=checkpoint) != drawn(engine, model=checkpoint)
+
+
+def test_another_checkpoint_takes_the_room_of_networks_it_does_not_use(mixed: tuple[Engine, str]) -> None:
+    engine, picture = mixed
+    engine.unload("")
+    drawn(engine, unit(picture, "for-sd1"), steps=1)
+    drawn(engine, unit(picture, "for-sdxl"), model="xl", steps=1)
+    assert [each.name for each in engine.resident()] == ["for-sdxl", "one", "xl"]
 
 
 @pytest.mark.parametrize(

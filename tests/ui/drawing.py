@@ -26,7 +26,7 @@ from modules.request import Request, Shot
 from modules.result import Picture, Recipe
 from modules.server.server import Server
 from modules.settings import Settings
-from modules.tasks import FileTask
+from modules.tasks import Detect, FileTask
 from tests.fake_catalog import FakeCatalog
 
 if TYPE_CHECKING:  # it brings in torch
@@ -73,6 +73,10 @@ class DrawingEngine:
             time.sleep(self.seconds)
             report.tell(Step(image=0, batch=1, images=1, step=step + 1, steps=20))
         return Path(f"{task.name}.safetensors")
+
+    def detect(self, task: Detect, report: "Report") -> str:
+        """Draw nothing: the hint is the picture itself."""
+        return task.image
 
     def generate(
         self,

@@ -43,9 +43,8 @@ class LoadedReference:
         seen = network.encode_pictures(guide.hint * 2 - 1)
         noise = torch.randn(seen.shape, generator=torch.Generator().manual_seed(SEED)).to(seen)
         looking = _looking(network, guide.weight)
-        fidelity = {"balanced": guide.options.get("fidelity", DEFAULT_FIDELITY), "prompt": 0.0, "control": 1.0}[
-            guide.mode
-        ]
+        asked = guide.options.get("fidelity", DEFAULT_FIDELITY)
+        fidelity = {"balanced": asked, "prompt": 0.0, "control": 1.0}[guide.mode]
         mask = guide.mask
 
         def ring(predict: Predict) -> Predict:
