@@ -117,7 +117,7 @@ def test_soft_weights_fall_towards_the_picture(root: Path, model: UnetModel) -> 
         return x
 
     for mode in ("balanced", "prompt"):
-        guessed(control.ring(model, Guide(inputs()[2], mode=mode))(look))  # type: ignore[arg-type]
+        guessed(control.ring(model, Guide(inputs()[2], mode=mode))(look))
     full, soft = seen
     count = sum(name.startswith("down_") for name in full)
     assert torch.allclose(soft["down_0"], full["down_0"] * 0.825**count)

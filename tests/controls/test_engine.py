@@ -58,7 +58,7 @@ def test_it_acts_from_start_to_end_alone(engine: Engine, picture: str, sampler: 
     plain, always = drawn(engine, **steps), drawn(engine, unit(picture), **steps)
     assert drawn(engine, unit(picture, start=0.95, end=1), **steps) == plain
     assert drawn(engine, unit(picture, start=0, end=0.9), **steps) == always
-    early, late = (drawn(engine, unit(picture, **each), **steps) for each in ({"end": 0.4}, {"start": 0.5}))
+    early, late = (drawn(engine, unit(picture) | each, **steps) for each in ({"end": 0.4}, {"start": 0.5}))
     assert len({plain, always, early, late}) == 4
 
 
