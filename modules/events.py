@@ -68,6 +68,9 @@ class Note(_Event):
     values: dict[str, Any] = Field(default_factory=dict)
 
 
+HINT_MADE = "hint_made"  # the key of the note that names the picture a preprocessor drew
+
+
 class Done(_Event):
     """The job is complete."""
 

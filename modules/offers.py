@@ -1,7 +1,7 @@
 """What this installation can do, by name: the samplers, schedule types and upscalers that may be asked for."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from modules.errors import BadRequest
 from modules.plugins import Plugins
@@ -11,14 +11,39 @@ AUTOMATIC = "Automatic"
 
 
 @dataclass(frozen=True)
+class Slider:
+    """A number that a preprocessor takes: its `name` in `Control.options`, A1111's `label`, and what it may be."""
+
+    name: str
+    label: str
+    least: float
+    most: float
+    default: float
+    step: float = 1.0
+
+
+@dataclass(frozen=True)
+class PreprocessorOffer:
+    """What a page needs to know of a preprocessor; see `modules.controls.preprocessor.Preprocessor`."""
+
+    name: str
+    label: str
+    tags: tuple[str, ...] = ()
+    sliders: tuple[Slider, ...] = ()
+    files: tuple[str, ...] = ()
+    control: str = ""
+
+
+@dataclass(frozen=True)
 class Offers:
-    """Names as shown, in order, and every accepted spelling (lower case) of each."""
+    """Names as shown, in order, and every accepted spelling (lower case) of each; preprocessors by name."""
 
     samplers: tuple[str, ...]
     schedules: tuple[str, ...]  # begins with Automatic
     sampler_spellings: Mapping[str, str]
     schedule_spellings: Mapping[str, str]
     upscalers: tuple[str, ...] = ()  # without the files of models, which the catalog knows
+    preprocessors: Mapping[str, PreprocessorOffer] = field(default_factory=dict, hash=False)
 
     def settle(self, request: Request) -> Request:
         """Return `request` with sampler and schedule by their shown names; raise `BadRequest` for unknown ones.
@@ -59,7 +84,14 @@ def gather(plugins: Plugins) -> Offers:
         _spellings(samplers, [_name(each) for each in samplers]),
         {AUTOMATIC.lower(): AUTOMATIC} | _spellings(schedules, labels[1:]),
         tuple(plugins.offered("upscalers", object)),
+        {name: _preprocessor(name, each) for name, each in plugins.offered("preprocessors", object).items()},
     )
+
+
+def _preprocessor(name: str, offer: object) -> PreprocessorOffer:
+    tags, sliders, files = (tuple(getattr(offer, each, ())) for each in ("tags", "sliders", "files"))
+    label = str(getattr(offer, "label", "")) or name
+    return PreprocessorOffer(name, label, tags, sliders, files, str(getattr(offer, "control", "")))
 
 
 def _name(offer: object) -> str:

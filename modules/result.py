@@ -5,7 +5,18 @@ from typing import Any
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
-from modules.request import InitImage, Mask
+from modules.request import Control, InitImage, Mask
+
+
+class UsedControl(BaseModel):
+    """One unit of ControlNet and its kin as it was used: `asked` with the names there are, and the sliders' numbers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    asked: Control
+    model_hash: str = ""  # the first 8 hexadecimal digits of SHA-256 of the weights
+    sliders: tuple[float, ...] = ()  # of the preprocessor, in its order
+    resolution: int = 0  # pixels of the shorter side that the preprocessor looked at
 
 
 class Recipe(BaseModel):
@@ -39,6 +50,7 @@ class Recipe(BaseModel):
     device: str = ""
     dtype: str = ""
     versions: dict[str, str] = Field(default_factory=dict)  # package -> version
+    controls: tuple[UsedControl, ...] = ()
     extras: dict[str, dict[str, Any]] = Field(default_factory=dict)
     notes: dict[str, str] = Field(default_factory=dict)  # further "parameters" entries, in order, e.g. from extensions
     given: str = ""  # the "parameters" text of the picture before it was changed

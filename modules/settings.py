@@ -41,6 +41,7 @@ class Settings(BaseSettings):
     autolaunch: bool = False
     theme: Literal["", "dark", "light"] = ""  # empty: as the browser prefers
 
+    preprocessor_downloads: bool = False  # weights of preprocessors are fetched when they are needed
     private_downloads: bool = False  # models may be added from addresses inside this network
     huggingface_token: SecretStr = SecretStr("")  # keys to files that need an account
     civitai_token: SecretStr = SecretStr("")

@@ -1,4 +1,4 @@
-"""What a worker can be asked for besides pictures of words: checkpoint files, and pictures that are there already.
+"""What a worker can be asked for besides pictures of words: checkpoint files, pictures that are there already, hints.
 
 A task is a row of the queue like a request, with a `kind` that a request does not have.
 """
@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from modules.errors import BadRequest
-from modules.request import PictureName, Request, limits
+from modules.request import SIZE, PictureName, Request, Resize, limits
 
 METHODS = ("none", "sum", "difference")
 FORMS = ("safetensors", "diffusers")
@@ -109,10 +109,31 @@ class Extras(BaseModel):
         return self.names[place] if len(self.names) == len(self.pictures) else ""
 
 
+class Detect(BaseModel):
+    """The hint that a preprocessor makes of a picture. The sizes are the result's, for `pixel_perfect` alone."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    kind: Literal["detect"] = "detect"
+    image: PictureName
+    preprocessor: _Name
+    options: dict[str, float] = Field(default_factory=dict)
+    resolution: int = Field(512, ge=64, le=2048)  # pixels of the shorter side
+    pixel_perfect: bool = False
+    width: int = Field(0, ge=0, le=SIZE[1])
+    height: int = Field(0, ge=0, le=SIZE[1])
+    resize_mode: Resize = "crop"
+
+    @property
+    def model(self) -> str:
+        """No checkpoint: it is made beside whichever is loaded."""
+        return ""
+
+
 EXTRAS_MODEL = "extras/"
 FileTask = Merge | Convert
-Task = Request | Merge | Convert | Extras
-KINDS: tuple[type[Merge] | type[Convert] | type[Extras], ...] = (Merge, Convert, Extras)
+Task = Request | Merge | Convert | Extras | Detect
+KINDS: tuple[type[Merge] | type[Convert] | type[Extras] | type[Detect], ...] = (Merge, Convert, Extras, Detect)
 
 
 def read_task(body: str) -> Task:
@@ -124,7 +145,7 @@ def read_task(body: str) -> Task:
 
 
 def task_kind(body: str) -> str:
-    """Return "merge", "convert" or "extras", or "" for a request of pictures."""
+    """Return "merge", "convert", "extras" or "detect", or "" for a request of pictures."""
     try:
         stored = json.loads(body)
     except ValueError:
@@ -150,6 +171,14 @@ def make_extras(values: Mapping[str, Any]) -> Extras:
         if error.errors()[0]["loc"][:1] == ("pictures",):
             raise BadRequest("extras_pictures", most=MOST_PICTURES) from None
         raise _explained(error, Extras, values) from None
+
+
+def make_detect(values: Mapping[str, Any]) -> Detect:
+    """Build a hint's task from untrusted `values`; raise `BadRequest` with a sentence that says what is allowed."""
+    try:
+        return Detect.model_validate(dict(values))
+    except ValidationError as error:
+        raise _explained(error, Detect, values) from None
 
 
 def _explained(error: ValidationError, kind: type[BaseModel], values: Mapping[str, Any]) -> BadRequest:

@@ -15,11 +15,11 @@ from modules.engine.report import Report, Wanted
 from modules.errors import BrokenFile, BrokenPicture, Cancelled
 from modules.events import Event, Loading, Note, Preview, Step
 from modules.model_manager.resident import Resident
-from modules.offers import AUTOMATIC, Offers
+from modules.offers import AUTOMATIC, Offers, PreprocessorOffer
 from modules.request import Request, Shot, make_request
 from modules.result import Picture, Recipe
 from modules.settings import Settings
-from modules.tasks import Extras, FileTask
+from modules.tasks import Detect, Extras, FileTask
 
 T = TypeVar("T")
 
@@ -31,6 +31,7 @@ OFFERS = Offers(
     {each.lower(): each for each in SAMPLERS},
     {each.lower(): each for each in SCHEDULES},
     ("None", "Nearest"),
+    {"canny": PreprocessorOffer("canny", "canny")},
 )
 
 
@@ -160,6 +161,10 @@ class FakeEngine:
                 Image.new("RGB", (16, 16), (index, 0, 0)), recipe.model_copy(update={"job": job, "index": index})
             )
             yield picture, save(picture, task.name_of(index // task.each))
+
+    def detect(self, task: Detect, report: Report) -> str:
+        """Draw nothing, and say that the hint is the picture itself."""
+        return task.image
 
     def _steps(self, request: Request, batch: list[Shot], images: int, report: Report) -> bool:
         for step in range(1, request.steps + 1):

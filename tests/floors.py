@@ -39,7 +39,7 @@ FENCED: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 
 LATE = ("modules.cli", "modules.commands")  # may import inside a function, to start fast
-LOADERS = ("modules.families",)  # `load` alone may: the web process asks families what a file is, without torch
+LOADERS = ("modules.families", "modules.controls")  # `load` alone may: the web process asks without torch
 SCRIPTS = ("modules.library.migrations",)  # Alembic runs these by importing them
 BROAD = (("modules.plugins", "_load"), ("modules.server.worker", "serve"))  # the two places that may catch everything
 

@@ -2,28 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
 from itertools import pairwise
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 from torch import Tensor
 
+from modules.controls.control import Control, Guide, Loaded
+from modules.controls.preprocessor import Preprocessor
+from modules.engine.controls import active, within
 from modules.errors import Cancelled
+from modules.families.family import Conditioning, Header
+from modules.families.unet.model import UnetModel
+from modules.model_manager.annotators import Annotators
+from modules.model_manager.header import read_header
 from modules.plugins import folder_modules, make_plugins
 from modules.sampling.noise import Noise
 from modules.sampling.prediction import Prediction
 from modules.sampling.sampler import Denoise, Sampler
 from modules.sampling.schedules import Schedule, sigmas_for
+from modules.server.launch import ROOMS
 from modules.upscalers.networks.network import load_network
 from modules.upscalers.tiles import enlarge
 from modules.upscalers.upscaler import Size, Tell, Upscaler
+from tests.fake_controls import write_any_control
+from tests.fake_models import WIDTH, checkpoints, engine_on, make_sd1
 from tests.fake_upscalers import State, compact, difference, esrgan, scene, swinir
+from tests.fakes import ask
 from tests.sampling.gaussian import PATHS, Gaussian
 
-PLUGINS = make_plugins("engine", folder_modules("modules.sampling") + folder_modules("modules.upscalers"), None)
+PLUGINS = make_plugins("engine", [name for room in ROOMS for name in folder_modules(room)], None)
 SAMPLERS = PLUGINS.offered("samplers", Sampler)
 SCHEDULES = {schedule.label: schedule for schedule in PLUGINS.offered("schedules", Schedule).values()}
+
+PREPROCESSORS = PLUGINS.offered("preprocessors", Preprocessor)
+CONTROLS = PLUGINS.offered("controls", Control)  # type: ignore[type-abstract]
+
 
 NETWORKS = {"Compact": compact(), "Compact 1x": compact(1), "ESRGAN": esrgan(), "SwinIR": swinir()}
 
@@ -183,12 +202,16 @@ def test_names_and_aliases_are_unique() -> None:
         assert len(spellings) == len(set(spellings))
 
 
+def _note(told: list[tuple[int, int]], done: int, of: int) -> None:
+    told.append((done, of))
+
+
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
 @every_upscaler
 def test_an_upscaler_makes_exactly_the_size_asked_for(upscaler: Upscaler, mode: str) -> None:
     for size in ((90, 61), (181, 122), (200, 333), (40, 40), (91, 61)):
         told: list[tuple[int, int]] = []
-        made = upscaler.enlarge(scene(90, 61, mode), size, lambda done, of, told=told: told.append((done, of)))
+        made = upscaler.enlarge(scene(90, 61, mode), size, partial(_note, told))
         assert (made.size, made.mode) == (size, mode)
         assert told and told[-1][0] == told[-1][1]
 
@@ -217,3 +240,83 @@ def test_a_tiled_picture_is_the_untiled_one(name: str) -> None:
         of_network(name, NETWORKS[name], tile).enlarge(picture, size, lambda done, of: None) for tile in (0, 64)
     )
     assert difference(whole, tiled) <= 2
+
+
+every_control = pytest.mark.parametrize("control", CONTROLS.values(), ids=CONTROLS)
+every_free_preprocessor = pytest.mark.parametrize("preprocessor", [p for p in PREPROCESSORS.values() if not p.files])
+
+
+class Controlled:
+    """A tiny checkpoint, every kind of control loaded for it, and what it guesses at the sixth of ten steps."""
+
+    def __init__(self, model: UnetModel, folder: Path) -> None:
+        self.model = model
+        self._folder = folder
+        self._loaded: dict[str, Loaded] = {}
+
+    def guess(self, control: Control | None = None, start: float = 0, end: float = 1, weight: float = 1) -> Tensor:
+        random = torch.Generator().manual_seed(3)
+        x = torch.randn(2, 4, 8, 8, generator=random) * 5.0
+        words = Conditioning(torch.randn(2, 77, WIDTH, generator=random))
+        guide = Guide(torch.rand(1, 3, 64, 64, generator=random), weight, kinds=("Canny",))
+        if control is None:
+            return self.model.predict(x, 5.0, words)
+        ring = self._load(control).ring(self.model, guide)
+        return within(ring, [float(each) for each in range(10, -1, -1)], start, end)(self.model.predict)(x, 5.0, words)
+
+    def _load(self, control: Control) -> Loaded:
+        if control.name not in self._loaded:
+            path = write_any_control(control.name, self._folder, self.model)
+            header = read_header(path) if path else Header(self._folder, {})
+            self._loaded[control.name] = control.load(header, self.model)
+        return self._loaded[control.name]
+
+
+@pytest.fixture(scope="module")
+def controlled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Controlled]:
+    folder = tmp_path_factory.mktemp("controlled")
+    make_sd1(checkpoints(folder) / "one", seed=1)
+    engine = engine_on(folder)
+    with engine.models.borrow(engine.catalog.find("one")) as model:
+        assert isinstance(model, UnetModel)
+        yield Controlled(model, folder)
+
+
+@torch.inference_mode()
+@every_control
+def test_a_control_does_nothing_outside_its_range(control: Control, controlled: Controlled) -> None:
+    plain = controlled.guess()
+    for start, end in ((0.0, 0.4), (0.6, 1.0)):
+        assert torch.equal(controlled.guess(control, start, end), plain)
+    for start, end in ((0.0, 1.0), (0.5, 0.5)):
+        assert not torch.allclose(controlled.guess(control, start, end), plain, atol=1e-5)
+
+
+@torch.inference_mode()
+@every_control
+def test_a_control_does_more_the_more_it_weighs(control: Control, controlled: Controlled) -> None:
+    plain = controlled.guess()
+    guesses = [controlled.guess(control, weight=weight) for weight in (1e-6, 0.5, 1.0)]
+    least, half, full = (float((each - plain).abs().mean()) for each in guesses)
+    assert least <= half <= full and full > 0
+
+
+def test_a_control_of_weight_0_is_not_even_asked() -> None:
+    request = ask("", controls=[{"model": "a", "weight": 0}, {"model": "b", "weight": 0.1}])
+    assert [unit.model for unit in active(request)] == ["b"]
+
+
+@every_free_preprocessor
+def test_a_preprocessor_keeps_size_and_is_the_same_each_time(preprocessor: Preprocessor) -> None:
+    random = np.random.default_rng(4)
+    run = preprocessor.load(Annotators(Path("nowhere"), torch.device("cpu")))
+    places = ("default", "least", "most")
+    ends = [{each.name: getattr(each, place) for each in preprocessor.sliders} for place in places]
+    for shape in ((40, 64, 3), (33, 17, 3)):
+        picture = random.integers(0, 256, shape, dtype=np.uint8)
+        kept = picture.copy()
+        for options in ends:
+            first, again = (run(picture, preprocessor.settled(options)) for _ in range(2))
+            assert first.shape == shape and first.dtype == np.uint8
+            assert np.array_equal(first, again)
+            assert np.array_equal(picture, kept), "what it is given stays as it is"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from modules.controls.control import Ring
 from modules.engine.guidance import Call, guided
 from modules.engine.job import Job, Rings
 from modules.engine.latents import Start
@@ -27,12 +28,14 @@ def denoise(
     begin: Start,
     report: Report,
     preview_every: int,
+    controls: Sequence[Ring] = (),
 ) -> Tensor:
     """Return the clean latents (B, C, h, w) of a batch that starts from `begin`.
 
     Raises `BrokenPicture` when not-a-number comes out, `OutOfMemory`, and `Cancelled` when a person wants no more.
     """
     predict = heeding(roomy(model.predict, model.device, job), report)
+    predict = roomy(onion(predict, controls), model.device, job)  # their own networks need room, too
     predict = onion(predict, rings.predict)
     step = guided(predict, calls, job.request.cfg_scale, job.image_scale)
     step = keeping(step, begin.kept) if begin.kept else step

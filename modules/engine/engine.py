@@ -16,6 +16,7 @@ from PIL import Image
 from modules.engine import device as devices
 from modules.engine.canvas import prepare, size_of
 from modules.engine.conditioning import Encode, Encoder
+from modules.engine.controls import Controls
 from modules.engine.denoise import denoise
 from modules.engine.doors import patched, tell_finished
 from modules.engine.extras import Postprocessor
@@ -34,6 +35,7 @@ from modules.errors import BadRequest, EaselError, OutOfMemory
 from modules.events import Loading, Note
 from modules.families.family import Family, Model
 from modules.images.inputs import Inputs
+from modules.model_manager.annotators import Annotators
 from modules.model_manager.autoencoders import Autoencoders
 from modules.model_manager.catalog import Catalog, ModelFile
 from modules.model_manager.learned import Vocabulary
@@ -46,7 +48,7 @@ from modules.result import Picture, Recipe
 from modules.sampling.sampler import Sampler
 from modules.sampling.schedules import Schedule, sigmas_for
 from modules.settings import Settings
-from modules.tasks import Extras, FileTask
+from modules.tasks import Detect, Extras, FileTask
 
 T = TypeVar("T")
 Hashes = dict[str, dict[str, str]]  # kind of network -> name -> short hash
@@ -76,7 +78,8 @@ class Engine:
         self.autoencoders = Autoencoders(catalog)
         room = partial(self.models.evict, "")
         self.upscaling = Upscaling(plugins, catalog, self.device, settings.upscale_tile, settings.upscale_overlap, room)
-        self.postprocessor = Postprocessor(catalog, Inputs(settings.inputs), self.upscaling)
+        self.postprocessor = Postprocessor(catalog, self.inputs, self.upscaling)
+        self.controls = Controls(catalog, plugins, self.inputs, Annotators.of(settings, self.device))
         self._encoder: Encoder | None = None
         self._exact: set[tuple[ModelFile, ModelFile | None]] = set()  # whose decoding needs float32
 
@@ -101,6 +104,7 @@ class Engine:
         request = self.offers().settle(request)
         shots = onion(Request.shots, self.plugins.rings("around_plan", request))(request)
         file = self.catalog.hashed(self.catalog.find(request.model))
+        request = self.controls.checked(request, file, self.offers())
         report = Unrepeated(report)
         vae = self.autoencoders.chosen(file, request.vae)
         ladder = Ladder(report, exact=(file, vae) in self._exact)
@@ -152,8 +156,16 @@ class Engine:
         return self.postprocessor.process(task, Unrepeated(report), save, job, done)
 
     def resident(self) -> tuple[Resident, ...]:
-        """Return the models in memory, the one used last at the end."""
-        return self.models.resident(self.networks.aside)
+        """Return the models in memory, those of controls first, the checkpoint used last at the end."""
+        return (*self.controls.resident(), *self.models.resident(self.networks.aside))
+
+    @torch.inference_mode()
+    def detect(self, task: Detect, report: Report) -> str:
+        """Draw the hint that a preprocessor makes of a picture, and return the name it is kept under.
+
+        Raises `BadRequest`, `UnknownModel` for weights that are not there, and what reading them raises.
+        """
+        return self.controls.detect(task)
 
     def load(self, name: str) -> None:
         """Load the checkpoint of that name; raises `ModelError` or `OutOfMemory` when that cannot be."""
@@ -176,6 +188,7 @@ class Engine:
         self._encoder = None
         self.networks.forget()
         self.upscaling.forget()
+        self.controls.forget()
 
     def _climb(self, ladder: Ladder, pictures: int, file: ModelFile, shortage: NoRoom) -> None:
         """Change something so that a batch may find room; raise `shortage` when there is nothing left to change."""
@@ -199,6 +212,7 @@ class Engine:
         if not self.models.holds(file, vae):
             report.tell(Loading(model=file.name))
             self._encoder = None
+            self.controls.forget_others(request)
         try:
             asked = self.networks.asked(run.tags, report)
             with self.models.borrow(file, vae) as model, ExitStack() as applied:
@@ -216,7 +230,8 @@ class Engine:
                     canvas = prepare(request, self.inputs, task.width, task.height, report)
                     begin = start(task, model, self._sigmas(task, model), canvas, guard)
                     calls = self._calls(task, run, encode, begin, model)
-                    clean = denoise(task, rings, model, calls, begin, report, self.settings.preview_every)
+                    controls = guard(self.controls.rings)(task, model, begin.sigmas)
+                    clean = denoise(task, rings, model, calls, begin, report, self.settings.preview_every, controls)
                     pictures = onion(partial(decode, model, ladder, guard), rings.decode)(clean)
                     pictures = finished(canvas, pictures, begin.kept, clean)
                 networks = [
@@ -301,6 +316,7 @@ class Engine:
             device=devices.describe(self.device),
             dtype=dtype,
             versions=self.versions,
+            controls=self.controls.used(task),
             extras=request.extras,
             notes=ladder.notes(),
             job=job,

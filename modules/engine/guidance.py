@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from modules.controls.control import NEGATIVE
 from modules.engine.conditioning import Encode, joined
 from modules.families.family import Conditioning
 from modules.request import Shot
@@ -42,8 +43,15 @@ def plan_calls(shots: Sequence[Shot], encode: Encode, scale: float, together: bo
         words = encode((shot.prompt, *[shot.negative_prompt] * (rows - 1)))
         groups.setdefault(words.context.shape[1] if together else place, []).append((place, words))
     return [
-        Call([place for place, _ in group], joined([words for _, words in group]), rows) for group in groups.values()
+        Call([place for place, _ in group], _marked(joined([words for _, words in group]), rows), rows)
+        for group in groups.values()
     ]
+
+
+def _marked(conditioning: Conditioning, rows: int) -> Conditioning:
+    """Return `conditioning` with the rows of negative prompts marked, which some controls leave alone."""
+    negative = torch.arange(len(conditioning.context), device=conditioning.context.device) % rows
+    return replace(conditioning, extra={**conditioning.extra, NEGATIVE: negative[:, None]})
 
 
 def beside(calls: Sequence[Call], picture: Tensor) -> list[Call]:

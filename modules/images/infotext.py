@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from modules import __version__
-from modules.result import Recipe
+from modules.result import Recipe, UsedControl
 
 NEGATIVE = "Negative prompt:"
 _ENTRY = re.compile(r'\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
@@ -20,6 +20,10 @@ _RESIZE = MappingProxyType(
 )
 _CONTENT = MappingProxyType({"fill": "fill", "noise": "latent noise", "nothing": "latent nothing"})
 _SOFT = MappingProxyType({"transition_contrast": "transition contrast boost"})
+RESIZE_MODES = MappingProxyType({"stretch": "Just Resize", "crop": "Crop and Resize", "fill": "Resize and Fill"})
+CONTROL_MODES = MappingProxyType(
+    {"balanced": "Balanced", "prompt": "My prompt is more important", "control": "ControlNet is more important"}
+)
 _FEWEST_ENTRIES = 3  # a last line with fewer entries is words, not parameters
 
 
@@ -54,6 +58,7 @@ def write(recipe: Recipe) -> str:
         if hashes := _hashes(recipe.networks.get(kind, {})):
             entries[entry] = hashes
     entries |= _masked(recipe)
+    entries |= {f"ControlNet {place}": _control(used) for place, used in enumerate(recipe.controls)}
     entries |= recipe.notes
     entries["Version"] = f"easel-{recipe.versions.get('easel', __version__)}"
     parameters = _line(entries)
@@ -126,6 +131,25 @@ def _masked(recipe: Recipe) -> dict[str, str]:
 
 def _line(entries: Mapping[str, str]) -> str:
     return ", ".join(key if key == value else f"{key}: {_quoted(value)}" for key, value in entries.items())
+
+
+def _control(used: UsedControl) -> str:
+    """Write a unit as sd-webui-controlnet does: "Module: canny, Model: xxx [hash], Weight: 1, …"."""
+    unit = used.asked
+    model = f"{unit.model} [{used.model_hash}]" if used.model_hash else unit.model or "None"
+    entries = {
+        "Module": unit.preprocessor,
+        "Model": model.replace(",", ""),
+        "Weight": _number(unit.weight),
+        "Resize Mode": RESIZE_MODES[unit.resize_mode],
+        "Processor Res": str(used.resolution or unit.resolution),
+        **{f"Threshold {letter}": _number(value) for letter, value in zip("AB", used.sliders, strict=False)},
+        "Guidance Start": _number(unit.start),
+        "Guidance End": _number(unit.end),
+        "Pixel Perfect": str(unit.pixel_perfect),
+        "Control Mode": CONTROL_MODES[unit.mode],
+    }
+    return ", ".join(f"{key}: {value}" for key, value in entries.items())
 
 
 def _number(value: float) -> str:

@@ -8,12 +8,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from modules.controls.control import Control
 from modules.errors import BrokenFile, ModelError
 from modules.families.family import Defaults, Entry, Family, Header
+from modules.model_manager.control_kinds import built_in_controls, control_family, control_of
 from modules.model_manager.embedding_picture import SUFFIXES, carries_embedding
 from modules.model_manager.embeddings import read_embedding
 from modules.model_manager.hashing import NETWORK_DIGITS
-from modules.model_manager.header import read_header
+from modules.model_manager.header import is_folder_model, read_header
 from modules.model_manager.hypernetwork_file import read_hypernetwork
 from modules.model_manager.identify import identify
 from modules.model_manager.lora_family import lora_family
@@ -22,7 +24,7 @@ from modules.model_manager.peek import peek, refuse, tensors_of
 from modules.model_manager.scan import bad_name
 from modules.model_manager.torch_file import read_torch
 
-RULES = 2  # raised when files must be examined again, because more is known of them
+RULES = 3  # raised when files must be examined again, because more is known of them
 ORDINARY = "ordinary_picture"  # not a problem of the file: it is no model at all, and not listed
 LONGEST_ALIAS = 200
 _DIGITS = str.maketrans("", "", "0123456789")
@@ -46,6 +48,7 @@ class Examiner:
 
     def __init__(self, families: Mapping[str, Family]) -> None:
         self._families = families
+        self._controls: Mapping[str, Control] = {}
         self._tables: dict[int, _Lora] = {}  # by the table's hash
 
     def examine(self, path: Path, kind: str) -> Facts:
@@ -93,6 +96,12 @@ class Examiner:
     def _hypernetwork(self, path: Path) -> Facts:
         return Facts(read_hypernetwork(path).family)
 
+    def _control(self, path: Path) -> Facts:
+        self._controls = self._controls or built_in_controls()
+        header = read_header(path)
+        kind = control_of(header, self._controls)
+        return Facts(control_family(header, kind, self._families))
+
     def _vae(self, path: Path) -> Facts:
         if not any(key.startswith("vae.") for key in read_header(path).entries):
             raise BrokenFile("not_this_kind", file=path.name, kind="VAE")
@@ -112,6 +121,8 @@ def weights_of(path: Path, families: Mapping[str, Family]) -> Path:
     if not path.is_dir():
         return path
     header = read_header(path)
+    if not is_folder_model(path) and header.entries:
+        return next(iter(header.entries.values())).file  # a single network
     return identify(header, families).weights(header)
 
 
@@ -155,5 +166,6 @@ _READERS: Mapping[str, Callable[[Examiner, Path], Facts]] = MappingProxyType(
         "embedding": Examiner._embedding,
         "hypernetwork": Examiner._hypernetwork,
         "vae": Examiner._vae,
+        "controlnet": Examiner._control,
     }
 )

@@ -25,6 +25,7 @@ LARGEST_CONFIG, LARGEST_YAML = 2**20, 2**16
 CONFIGS = MappingProxyType(
     {"scheduler": "scheduler/scheduler_config.json", "easel": "easel.json", "index": "model_index.json"}
 )
+CONFIG = "config.json"
 NAMES = ("diffusion_pytorch_model", "model")
 PICKLED_NAMES = ("diffusion_pytorch_model", "pytorch_model")
 UNUSED = frozenset({"safety_checker", "feature_extractor", "image_encoder"})  # parts of a folder that are not read
@@ -38,11 +39,11 @@ def read_header(path: Path) -> Header:
     """Return the header of a diffusers folder or of one file.
 
     A checkpoint or an autoencoder comes in diffusers' names whatever the file calls its tensors; anything else (a LoRA,
-    an embedding) in its own. Raises `BrokenFile` when something cannot be read as what it claims to be, `UnsafeFile`
-    for a pickle.
+    an embedding) in its own. The config of a folder with a single network (a ControlNet) comes as "control". Raises
+    `BrokenFile` when something cannot be read as what it claims to be, `UnsafeFile` for a pickle.
     """
     if path.is_dir():
-        return _read_folder(path)
+        return _read_folder(path) if is_folder_model(path) or not (path / CONFIG).is_file() else _read_network(path)
     entries, metadata = _read_file(path)
     return standard(Header(path, entries, _sidecar(path), metadata))
 
@@ -122,7 +123,7 @@ def _read_folder(folder: Path) -> Header:
     configs: dict[str, Mapping[str, Any]] = {}
     entries: dict[str, Entry] = {}
     for part in sorted(each for each in folder.iterdir() if each.is_dir()):
-        if part.name not in UNUSED and (config := part / "config.json").is_file():
+        if part.name not in UNUSED and (config := part / CONFIG).is_file():
             configs[part.name] = _read_config(config)
             for file in _weights_files(part):
                 entries |= {f"{part.name}.{key}": entry for key, entry in _read_file(file)[0].items()}
@@ -130,6 +131,14 @@ def _read_folder(folder: Path) -> Header:
         if (folder / own).is_file():
             configs[name] = _read_config(folder / own)
     return Header(folder, entries, configs)
+
+
+def _read_network(folder: Path) -> Header:
+    """Return the header of a folder with one network in it: its tensors by their own names."""
+    entries: dict[str, Entry] = {}
+    for file in _weights_files(folder):
+        entries |= _read_file(file)[0]
+    return Header(folder, entries, {"control": _read_config(folder / CONFIG)})
 
 
 def _weights_files(part: Path) -> list[Path]:

@@ -32,7 +32,7 @@ class Kind:
 
     `folders` are names below a folder of models, read without regard to case; `setting` names the field of `Settings`
     with further folders; files that end with one of `others` are of another kind; `named` makes a file's name out of
-    its folder and file name, as A1111 shows it.
+    its folder and file name, as A1111 shows it. A folder that holds a file named `index` is one model.
     """
 
     name: str
@@ -41,6 +41,7 @@ class Kind:
     setting: str = ""
     others: tuple[str, ...] = ()
     named: Callable[[str, str], str] = _stem
+    index: str = ""
 
     def accepts(self, file: str) -> bool:
         """Return whether a file of that name (in lower case) is of this kind, where such files lie."""
@@ -62,12 +63,13 @@ KINDS = MappingProxyType(
                 "ckpt_dir",
                 VAE_BESIDE,
                 _path,
+                "model_index.json",
             ),
             Kind("lora", ("Lora", "LyCORIS", "loras"), _WEIGHTS, "lora_dir"),
             Kind("vae", ("VAE",), _WEIGHTS, "vae_dir", named=_file),
             Kind("embedding", ("embeddings",), (".safetensors", ".pt", ".bin", *PICTURES), "embeddings_dir"),
             Kind("hypernetwork", ("hypernetworks",), (".pt", ".safetensors"), "hypernetwork_dir"),
-            Kind("controlnet", ("ControlNet",), _NETWORKS, "controlnet_dir"),
+            Kind("controlnet", ("ControlNet",), _NETWORKS, "controlnet_dir", index="config.json"),
             Kind(
                 "upscaler",
                 ("ESRGAN", "RealESRGAN", "BSRGAN", "DAT", "HAT", "SwinIR", "ScuNET", "LDSR", "upscale_models"),

@@ -11,6 +11,7 @@ from modules.errors import BrokenFile, ModelError, UnsafeFile, WrongFamily
 from modules.families.family import Defaults
 
 DIGITS = 10  # of SHA-256, as A1111 shows it
+WRONG_FAMILY = frozenset({"unknown_family", "control_unknown", "control_unsupported"})  # problems of a good file
 ENDINGS = frozenset({"safetensors", "ckpt", "pt", "pth", "bin", "png", "webp", "avif", "jxl"})
 
 
@@ -67,7 +68,7 @@ class ModelFile:
             return None
         if self.problem.startswith("pickle"):
             return UnsafeFile(self.problem, **self.problem_values)
-        if self.problem == "unknown_family":
+        if self.problem in WRONG_FAMILY:
             return WrongFamily(self.problem, **self.problem_values)
         return BrokenFile(self.problem, **self.problem_values)
 

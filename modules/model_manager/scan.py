@@ -16,7 +16,6 @@ from modules.model_manager.kinds import Kind
 from modules.model_manager.model_file import stem_of
 
 PREVIEWS = (".png", ".jpg", ".jpeg", ".webp", ".gif")
-INDEX = "model_index.json"  # what makes a folder a diffusers folder
 _PICTURE = re.compile(r"(.*?)(?:\.preview)?\.(?:png|jpe?g|webp|gif)", re.IGNORECASE | re.DOTALL)
 _FORBIDDEN = re.compile("^\\.\\.|[<>\\\\\x00-\x1f\x7f\ud800-\udfff]")
 
@@ -134,7 +133,7 @@ def _look_into(result: Scan, kind: Kind, path: str, folder: str, allowed: Collec
             result.found.append(Found(entry.path, folder, name, problem="link_outside", values=values))
         elif not directory:
             result.found.append(_file(entry, folder, stem_of(name) in pictured))
-        elif kind.name == "checkpoint" and os.path.isfile(f"{path}/{name}/{INDEX}"):
+        elif kind.index and os.path.isfile(f"{path}/{name}/{kind.index}"):
             result.folders[entry.path] = _changed(entry.path)
             result.found.append(_folder_model(entry.path, folder, name, name in pictured, allowed))
         else:

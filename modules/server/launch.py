@@ -7,7 +7,13 @@ from modules.plugins import folder_modules, make_plugins
 from modules.server.messages import Engine
 from modules.settings import Settings
 
-ROOMS = ("modules.sampling", "modules.families", "modules.upscalers")  # where the engine's built-in variants lie
+ROOMS = (  # where the engine's built-in variants lie
+    "modules.sampling",
+    "modules.families",
+    "modules.upscalers",
+    "modules.controls",
+    "modules.controls.preprocessors",
+)
 
 
 def make_engine(settings: Settings) -> Engine:

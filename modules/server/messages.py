@@ -13,7 +13,7 @@ from modules.request import Request
 from modules.result import Picture, Recipe
 from modules.server.views import Problem
 from modules.settings import Settings
-from modules.tasks import Extras, FileTask, Task
+from modules.tasks import Detect, Extras, FileTask, Task
 
 T = TypeVar("T")
 
@@ -55,6 +55,10 @@ class Engine(Protocol):
 
     def foresee(self, name: str) -> None:
         """Begin to read the checkpoint of that name, beside the work: the next job wants it. Never raises."""
+        ...
+
+    def detect(self, task: Detect, report: Report) -> str:
+        """Draw the hint of `task` and return its name among the pictures that people bring."""
         ...
 
     def make_file(self, task: FileTask, report: Report) -> Path:

@@ -4,7 +4,9 @@ import contextlib
 import threading
 import time
 
+from modules.controls.preprocessor import settled
 from modules.errors import BadRequest, EaselError
+from modules.events import HINT_MADE
 from modules.images import metadata
 from modules.images.enlarging import enlarged
 from modules.images.files import PictureFiles
@@ -15,6 +17,7 @@ from modules.library.pictures import LOCAL, Library
 from modules.library.trash import Trash
 from modules.model_manager.autoencoders import AUTOMATIC, OWN
 from modules.model_manager.catalog import Catalog
+from modules.model_manager.control_check import checked_controls, find_preprocessor
 from modules.model_manager.extras_task import settled_extras
 from modules.model_manager.file_tasks import settled_file_task
 from modules.offers import Offers, gather
@@ -31,7 +34,7 @@ from modules.server.process import Supervisor
 from modules.server.recovery import Registry
 from modules.server.shift import Post
 from modules.settings import Settings
-from modules.tasks import LARGEST_SIDE, Extras, FileTask
+from modules.tasks import LARGEST_SIDE, Detect, Extras, FileTask
 
 GRACE = 30.0
 MOST_PIXELS = 2**27  # of one picture that is made larger: 8192 x 16384
@@ -143,12 +146,13 @@ class Server:
 
         Raises `BadRequest` or `UnknownModel` before anything is queued.
         """
-        settled = self.offers.settle(request)
-        model = self.catalog.find(settled.model)
-        special = settled.vae in ("", AUTOMATIC, OWN)
-        vae = settled.vae if special else self.catalog.find(settled.vae, "vae").name
-        settled = settled.model_copy(update={"model": model.name, "vae": vae}).with_seed()
-        return self.jobs.add(settled, owner, origin, model.native_size or UNKNOWN_SIZE)
+        asked = self.offers.settle(request)
+        model = self.catalog.find(asked.model)
+        special = asked.vae in ("", AUTOMATIC, OWN)
+        vae = asked.vae if special else self.catalog.find(asked.vae, "vae").name
+        asked = checked_controls(asked, model, self.catalog, self.offers, self.inputs.has)
+        asked = asked.model_copy(update={"model": model.name, "vae": vae}).with_seed()
+        return self.jobs.add(asked, owner, origin, model.native_size or UNKNOWN_SIZE)
 
     def submit_file(self, task: FileTask, owner: str = LOCAL, origin: str = "") -> str:
         """Queue the making of a checkpoint file and return the job's id.
@@ -163,18 +167,34 @@ class Server:
         Raises `BadRequest` or `ModelError`, before anything is queued, for an upscaler or a picture that is not there,
         faces without a model to restore them, and a result that would be too large.
         """
-        settled = settled_extras(task, self.catalog, self.offers.upscalers)
+        ready = settled_extras(task, self.catalog, self.offers.upscalers)
         pixels = 0
-        for name in settled.pictures:
+        for name in ready.pictures:
             found = metadata.read(self.inputs.file(name))
             if found is None:
                 raise BadRequest("picture_damaged")
-            (width, height), _ = enlarged(found[2], settled)
+            (width, height), _ = enlarged(found[2], ready)
             if width * height > MOST_PIXELS or max(width, height) > LARGEST_SIDE:
                 most = MOST_PIXELS // 10**6
                 raise BadRequest("extras_size", width=width, height=height, most=most, side=LARGEST_SIDE)
-            pixels += width * height * settled.each
-        return self.jobs.add_extras(settled, owner, origin, pixels)
+            pixels += width * height * ready.each
+        return self.jobs.add_extras(ready, owner, origin, pixels)
+
+    def submit_detect(self, task: Detect, owner: str = LOCAL, origin: str = "") -> str:
+        """Queue the drawing of a preprocessor's hint and return the job's id; `detected` then names the picture.
+
+        Raises `BadRequest` before anything is queued.
+        """
+        offer = find_preprocessor(task.preprocessor, self.offers.preprocessors)
+        settled(offer.name, offer.sliders, task.options)
+        self.inputs.file(task.image)
+        return self.jobs.add_file(task.model_copy(update={"preprocessor": offer.name}), owner, origin)
+
+    def detected(self, job: str) -> str:
+        """Return the name among `inputs` of the hint that a job of `submit_detect` drew; "" while there is none."""
+        found = self.jobs.get(job)
+        notes = () if found is None else found.notes
+        return next((str(values["picture"]) for key, values in notes if key == HINT_MADE), "")
 
     def load(self, name: str, worker: str = "") -> None:
         """Have a worker load the checkpoint of that name before its next job: every one, or the one named `worker`.

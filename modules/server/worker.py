@@ -39,7 +39,7 @@ from modules.server.messages import (
 )
 from modules.server.views import Problem
 from modules.settings import Settings
-from modules.tasks import Extras
+from modules.tasks import Detect, Extras
 
 
 def serve(connection: Connection, settings: Settings, factory: EngineFactory) -> None:
@@ -85,6 +85,8 @@ def _do(task: Take | Order, engine: Engine, files: PictureFiles, line: "_Line") 
     elif isinstance(task.task, Extras):
         for picture, path in engine.process(task.task, line, partial(_save_extra, files), task.job, task.done):
             line.hand_in(picture, path)
+    elif isinstance(task.task, Detect):
+        line.tell(Note(key="hint_made", values={"picture": engine.detect(task.task, line)}))
     else:
         made = engine.make_file(task.task, line)
         line.tell(Note(key="file_made", values={"name": made.name}))

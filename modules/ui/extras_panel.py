@@ -120,7 +120,7 @@ def result(job: Job | None, chosen: int, words: Words) -> Html:
         "div",
         _compare(shown, task, words),
         strip if len(rows) > 1 else None,
-        parameters(shown, words, "extras_parameters_text"),
+        parameters(shown, words),
         cls="extras-result",
     )
 

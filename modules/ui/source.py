@@ -113,7 +113,7 @@ class SourceMaker(Maker):
 
 
 def suiting(width: int, height: int, native: int) -> tuple[int, int]:
-    """Return the picture's own size in steps of 8; if it is far larger than `native`, one of its shape near that area."""
+    """Return the picture's own size in steps of 8, or one of its shape near the `native` area if it is far larger."""
     factor = 1.0
     if width * height > LARGER * native * native:
         factor = (native * native / (width * height)) ** 0.5

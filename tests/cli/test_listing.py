@@ -28,7 +28,9 @@ def test_list_shows_every_offer_with_its_file(run: Command) -> None:
     assert ["txt2img", "modules/ui/tabs/txt2img.py"] in lines
     assert ["GET", "/easel/events", "modules/api/native.py"] in lines
     assert all((ROOT / line[-1]).is_file() for line in lines)
-    for title in ("Controls (0)", "Preprocessors (0)", "Scripts (0)"):
+    assert ["ControlNet", "modules/controls/controlnet.py"] in lines
+    assert ["canny", "modules/controls/preprocessors/canny.py"] in lines
+    for title in ("Scripts (0)",):
         assert title in ran.out
 
 

@@ -47,7 +47,7 @@ def ask(inputs: Inputs, image: Image.Image, drawn: Image.Image | None = None, **
     ],
 )
 def test_without_a_size_the_picture_has_its_own(
-    inputs: Inputs, given: tuple[int, int], asked: dict[str, int], found: tuple[int, int]
+    inputs: Inputs, given: tuple[int, int], asked: dict[str, Any], found: tuple[int, int]
 ) -> None:
     assert size_of(ask(inputs, Image.new("RGB", given), **asked), inputs, 512) == found
 

@@ -3,6 +3,7 @@
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -48,7 +49,7 @@ def test_its_pictures_are_in_the_library_each_once(tmp_path: Path) -> None:
         ({"gfpgan": 1}, "face_missing"),
     ],
 )
-def test_what_cannot_be_done_is_not_queued(tmp_path: Path, values: dict[str, object], key: str) -> None:
+def test_what_cannot_be_done_is_not_queued(tmp_path: Path, values: dict[str, Any], key: str) -> None:
     server = fake_server(tmp_path)
     try:
         with pytest.raises(BadRequest) as refused:

@@ -8,10 +8,11 @@ import time
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from modules.errors import BadRequest, UnknownModel
 from modules.events import Loading, Note
-from modules.tasks import Convert, Merge, make_file_task
+from modules.tasks import Convert, Merge, make_detect, make_file_task
 from tests.fakes import OFFERS, ask, make_no_engine
 from tests.serving import fake_server, running, until
 
@@ -160,3 +161,21 @@ def test_what_cannot_be_merged_is_not_queued(tmp_path: Path) -> None:
         with pytest.raises(UnknownModel):
             server.submit_file(make_file_task(Merge, {"model": "starter", "second": "nonsense"}))
         assert server.jobs.recent() == []
+
+
+def test_a_hint_is_drawn_beside_pictures_and_named(tmp_path: Path) -> None:
+    with running(tmp_path) as server:
+        until(lambda: server.workers[0].stage == "ready")
+        name = server.inputs.keep(Image.new("RGB", (16, 16), "white"))
+        with pytest.raises(BadRequest, match="no preprocessor named magic"):
+            server.submit_detect(make_detect({"image": name, "preprocessor": "magic"}))
+        with pytest.raises(BadRequest, match="not here any more"):
+            server.submit_detect(make_detect({"image": "0" * 64, "preprocessor": "canny"}))
+        assert server.jobs.recent() == []
+        id = server.submit_detect(make_detect({"image": name, "preprocessor": "Canny"}), "anna")
+        assert server.detected("nonsense") == ""
+        until(lambda: not server.jobs.queue())
+        job = server.jobs.get(id)
+        assert job is not None and job.status == "done" and job.owner == "anna"
+        assert job.task == make_detect({"image": name, "preprocessor": "canny"})
+        assert server.detected(id) == name

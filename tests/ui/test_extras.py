@@ -12,7 +12,6 @@ import pytest
 from modules.server.server import Server
 from modules.tasks import Extras
 from modules.ui.app import build_app
-from modules.ui.tabs import extras
 from modules.ui.tabs.extras import ExtrasTab
 from tests.fake_upscalers import put_upscaler, scene
 from tests.ui.drawing import drawing_server
@@ -43,7 +42,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
 @pytest.fixture
 def warned(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     said: list[str] = []
-    monkeypatch.setattr(extras.gr, "Warning", said.append)
+    monkeypatch.setattr("modules.ui.tabs.extras.gr.Warning", said.append)
     return said
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from modules.families.family import NOTHING_LEARNED, Conditioning, Header, LatentFormat, Learned
 from modules.families.unet.autoencoder import VaeTraits, load_autoencoder, scaled
+from modules.families.unet.residuals import added
 from modules.families.unet.text import TextEncoder
 from modules.prompts.chunks import EOS, Chunk
 from modules.prompts.vocabulary import ClipTokenizer
@@ -83,22 +84,26 @@ class UnetModel:
         """Return the clean latents guessed for `x` (B, C, h, w; float32) at `sigma`: one network call.
 
         A network that reads further channels gets `conditioning.extra["beside"]` (B, further, h, w), or what stands for
-        no picture at all.
+        no picture at all. What controls add comes in `extra` as well (`residuals.py`).
         """
         scaled = self.prediction.scale(x, sigma).to(self.dtype)
         if further := self.further:
             beside = conditioning.extra.get("beside")
             scaled = torch.cat([scaled, self._nothing(x, further) if beside is None else beside.to(scaled)], dim=1)
-        time = torch.tensor(self.prediction.timestep(sigma), device=self.device)
         said = self.unet(
-            self._laid_out(scaled),
-            time,
+            self.laid_out(scaled),
+            self.time(sigma),
             conditioning.context,
             timestep_cond=self._told_guidance(),
-            added_cond_kwargs=self._about(x, conditioning),
+            added_cond_kwargs=self.about(x, conditioning),
             return_dict=False,
+            **added(conditioning.extra),
         )[0]
         return self.prediction.denoised(x, sigma, said.to(x.dtype))
+
+    def time(self, sigma: float) -> Tensor:
+        """Return the time at `sigma` as its networks read it."""
+        return torch.tensor(self.prediction.timestep(sigma), device=self.device)
 
     def with_vae(self, vae: Header, home: torch.device | None = None) -> UnetModel:
         """Return this model with the autoencoder of `vae`, its weights put to `home`; the others are shared.
@@ -111,7 +116,7 @@ class UnetModel:
 
     def encode_pictures(self, pixels: Tensor) -> Tensor:
         """Return the latents (B, C, h, w; float32) of `pixels` (B, 3, H, W; -1..1): the middle of what they may be."""
-        found: Tensor = self.vae.encode(self._laid_out(pixels.to(self.device, self.vae.dtype))).latent_dist.mode()
+        found: Tensor = self.vae.encode(self.laid_out(pixels.to(self.device, self.vae.dtype))).latent_dist.mode()
         return (found.float() - self.latent.shift) * self.latent.scale
 
     def decode(self, latents: Tensor, tile: int = 0, exact: bool = False) -> Tensor:
@@ -123,7 +128,7 @@ class UnetModel:
         plain = (latents / self.latent.scale + self.latent.shift).to(vae.dtype)
         vae.use_tiling = bool(tile)
         vae.tile_sample_min_size, vae.tile_latent_min_size = tile, tile // self.latent.factor
-        picture: Tensor = vae.decode(self._laid_out(plain), return_dict=False)[0]
+        picture: Tensor = vae.decode(self.laid_out(plain), return_dict=False)[0]
         return picture.float()
 
     def _exact_vae(self) -> AutoencoderKL:
@@ -134,7 +139,7 @@ class UnetModel:
         vae.load_state_dict(weights, assign=True)
         return vae.eval()
 
-    def _about(self, x: Tensor, conditioning: Conditioning) -> dict[str, Tensor] | None:
+    def about(self, x: Tensor, conditioning: Conditioning) -> dict[str, Tensor] | None:
         """Return what SDXL is told of the picture: the words as a whole, and its size, uncropped."""
         if not self.sized or conditioning.pooled is None:
             return None
@@ -166,7 +171,7 @@ class UnetModel:
         grey = self._greys[size].to(self.dtype)
         return torch.cat([torch.ones_like(grey[:, :1]), grey], dim=1).expand(len(x), -1, -1, -1)
 
-    def _laid_out(self, x: Tensor) -> Tensor:
+    def laid_out(self, x: Tensor) -> Tensor:
         """Return `x` in the order convolutions are fastest in on this device."""
         return x.contiguous(memory_format=torch.channels_last) if self.device.type == "cpu" else x
 

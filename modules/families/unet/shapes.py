@@ -31,20 +31,42 @@ def unet_config(entries: Entries) -> dict[str, Any]:
     Raises `BrokenFile` when a weight that tells the structure is missing.
     """
     blocks = blocks_of_diffusers(entries)
-    first = _shape(entries, "conv_in.weight", 4)
+    return {
+        "_class_name": "UNet2DConditionModel",
+        **_encoder(entries, blocks),
+        "out_channels": _shape(entries, "conv_out.weight", 4)[0],
+        "up_block_types": ["CrossAttnUpBlock2D" if any(level) else "UpBlock2D" for level in blocks.up],
+        **_depths(blocks),
+    }
+
+
+def encoder_config(entries: Entries) -> dict[str, Any]:
+    """Return the config of the first half of a U-Net, middle included, which a ControlNet has a copy of.
+
+    Raises `BrokenFile` when a weight that tells the structure is missing.
+    """
+    blocks = blocks_of_diffusers(entries)
+    depths = [_level(level) for level in blocks.down]
+    if blocks.middle and depths and depths[-1] == 0:
+        depths[-1] = blocks.middle
+    return {
+        **_encoder(entries, blocks),
+        "mid_block_type": "UNetMidBlock2DCrossAttn" if blocks.middle else "UNetMidBlock2D",
+        "transformer_layers_per_block": [each or 1 for each in depths],
+    }
+
+
+def _encoder(entries: Entries, blocks: Blocks) -> dict[str, Any]:
+    """Return the fields that the way down tells."""
     channels = [
         _shape(entries, f"down_blocks.{level}.resnets.0.conv1.weight", 4)[0] for level in range(len(blocks.down))
     ]
     config: dict[str, Any] = {
-        "_class_name": "UNet2DConditionModel",
-        "in_channels": first[1],
-        "out_channels": _shape(entries, "conv_out.weight", 4)[0],
+        "in_channels": _shape(entries, "conv_in.weight", 4)[1],
         "block_out_channels": channels,
         "norm_num_groups": math.gcd(GROUPS, *channels),
         "down_block_types": ["CrossAttnDownBlock2D" if any(level) else "DownBlock2D" for level in blocks.down],
-        "up_block_types": ["CrossAttnUpBlock2D" if any(level) else "UpBlock2D" for level in blocks.up],
         "layers_per_block": _one_or_all([len(level) for level in blocks.down]),
-        **_depths(blocks),
     }
     projections = [key for key in entries if key.endswith(".proj_in.weight")]
     linear = bool(projections) and len(entries[projections[0]].shape) == 2

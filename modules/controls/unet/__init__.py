@@ -1,0 +1,1 @@
+"""Loaded controls of the U-Net families: torch and diffusers are imported here."""
