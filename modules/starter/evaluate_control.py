@@ -123,7 +123,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--seed", type=int, default=1000, help="first seed of the pictures")
     parser.add_argument("--count", type=int, default=100, help="edge maps")
-    parser.add_argument("--moved", type=int, default=40, help="edge maps of moved drawings, and pictures at weight 0")
+    parser.add_argument("--moved", type=int, default=20, help="edge maps of moved drawings, and pictures at weight 0")
     asked = parser.parse_args()
     device = torch.device(asked.device)
     starter = Starter.load(asked.model, device)
