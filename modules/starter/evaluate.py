@@ -10,7 +10,7 @@ import argparse
 import random
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -23,7 +23,7 @@ from modules.starter.captions import standard, understood
 from modules.starter.generate import Starter, generate
 from modules.starter.judge import Judge, Verdict, random_scene, trained
 from modules.starter.loop import progress
-from modules.starter.scenes import COLOURS, KINDS, RELATIONS, Scene, Thing, distinct, draw, held_out
+from modules.starter.scenes import COLOURS, KINDS, RELATIONS, SIZES, Scene, Thing, distinct, draw, held_out
 from modules.starter.train import FOLDER
 
 _BATCH = 20
@@ -63,6 +63,19 @@ def paired_prompts(count: int) -> list[Scene]:
         second = rng.choice([scene for scene in lone if scene.background == first.background])
         relation = RELATIONS[len(scenes) % len(RELATIONS)]
         scenes.append(Scene((*first.things, *second.things), first.background, relation))
+    return scenes
+
+
+def unseen(count: int) -> list[Scene]:
+    """Scenes that training never saw, to be drawn: lone things of any size and pairs in turn."""
+    rng = random.Random(4)
+    lone, pairs = lone_prompts(), paired_prompts((count + 1) // 2)
+    scenes: list[Scene] = []
+    for number in range(count):
+        scene = pairs[number // 2] if number % 2 else lone[number // 2 % len(lone)]
+        if scene.relation is None:
+            scene = replace(scene, things=(replace(scene.things[0], size=rng.choice(SIZES)),))
+        scenes.append(replace(scene, seed=rng.randrange(2**31)))
     return scenes
 
 

@@ -1,4 +1,7 @@
-"""Writes the starter as a folder that diffusers, and this project, load as a Stable Diffusion 1 model."""
+"""Writes the starter as a folder that diffusers, and this project, load as a Stable Diffusion 1 model.
+
+Its ControlNet is written beside it in the same way.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -43,9 +46,7 @@ def export(
     preview: tuple[list[list[float]], list[float]],
 ) -> None:
     """Writes every part beside its place, then puts each in its place by renaming: a reader never sees half a file."""
-    fresh = folder.with_name(f".{folder.name}.new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(parents=True)
+    fresh = _beside(folder)
     unet_config = {"_class_name": "UNet2DConditionModel", **_plain(unet.config)}
     vae_config = {"_class_name": "AutoencoderKL", **_plain(vae.config), "scaling_factor": scale}
     _part(fresh / "unet", unet_config, "diffusion_pytorch_model.safetensors", unet)
@@ -59,13 +60,15 @@ def export(
     _json(fresh / "scheduler" / "scheduler_config.json", _SCHEDULER)
     _json(fresh / "model_index.json", _INDEX)
     _json(fresh / "easel.json", {"native_size": SIZE, "latent_rgb": preview[0], "latent_rgb_bias": preview[1]})
-    for file in sorted(fresh.rglob("*")):
-        if file.is_file():
-            place = folder / file.relative_to(fresh)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            file.chmod(0o644)
-            file.replace(place)
-    shutil.rmtree(fresh)
+    _into_place(fresh, folder)
+
+
+def export_control(folder: Path, control: ControlNetModel) -> None:
+    """Writes a ControlNet as a folder that diffusers loads, in half precision, in the same careful way."""
+    fresh = _beside(folder)
+    config = {"_class_name": "ControlNetModel", **_plain(control.config)}
+    _part(fresh, config, "diffusion_pytorch_model.safetensors", control)
+    _into_place(fresh, folder)
 
 
 _SCHEDULER: Mapping[str, Any] = MappingProxyType(
@@ -95,6 +98,23 @@ _INDEX: Mapping[str, Any] = MappingProxyType(
         "vae": ["diffusers", "AutoencoderKL"],
     }
 )
+
+
+def _beside(folder: Path) -> Path:
+    fresh = folder.with_name(f".{folder.name}.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    return fresh
+
+
+def _into_place(fresh: Path, folder: Path) -> None:
+    for file in sorted(fresh.rglob("*")):
+        if file.is_file():
+            place = folder / file.relative_to(fresh)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            file.chmod(0o644)
+            file.replace(place)
+    shutil.rmtree(fresh)
 
 
 def _plain(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -76,10 +76,13 @@ class Judge:
             name: _stage_colour(pixels([draw(Scene((Thing("circle", _other(name)),), name))])[0]) for name in COLOURS
         }
 
-    @torch.no_grad()
     def see(self, picture: Tensor, arrangement: str) -> Verdict:
         """Judge a picture (bytes, (3, 128, 128)) whose things should be "alone", "across" or "down"."""
-        spots = expected(1 if arrangement == "alone" else 2, arrangement)
+        return self.look(picture, expected(1 if arrangement == "alone" else 2, arrangement))
+
+    @torch.no_grad()
+    def look(self, picture: Tensor, spots: Sequence[Place]) -> Verdict:
+        """Judge a picture whose things stand at known places."""
         crops = _cropped(picture[None].expand(len(spots), -1, -1, -1), spots)
         kinds = [KINDS[i] for i in self._network(crops).argmax(-1).tolist()]
         things = tuple((kind, self._colour(crop, kind)) for kind, crop in zip(kinds, crops, strict=True))

@@ -367,14 +367,18 @@ def _soft(distance: Plane, width: float) -> Plane:
 
 def _stage(scene: Scene, rng: random.Random, base: Rgb, x: Plane, y: Plane) -> Plane:
     """The background: a wall with a soft glow and a gently curved floor a little darker, both in one colour."""
-    colour = np.asarray(base, np.float32) / 255
-    bright = float(colour.mean())
-    glow = np.exp(-(((x - 64) / 70) ** 2 + ((y - 46) / 60) ** 2))[..., None]
-    wall = colour + (1 - colour) * (0.13 * glow) - 0.04 * (1 - glow) * colour
+    wall, dim = _lit(base, x, y)
     horizon = 94 + rng.uniform(-3, 3) + ((x - 64 - rng.uniform(-12, 12)) / 64) ** 2 * 7
     floor = _soft(horizon - y, 3.0)[..., None]
-    dim = colour * 0.86 if bright > 0.2 else colour * 1.3 + 0.02
-    return wall * (1 - floor) + (dim + 0.05 * glow * (1 - dim)) * floor
+    return wall * (1 - floor) + dim * floor
+
+
+def _lit(base: Rgb, x: Plane, y: Plane) -> tuple[Plane, Plane]:
+    colour = np.asarray(base, np.float32) / 255
+    glow = np.exp(-(((x - 64) / 70) ** 2 + ((y - 46) / 60) ** 2))[..., None]
+    wall = colour + (1 - colour) * (0.13 * glow) - 0.04 * (1 - glow) * colour
+    dim = colour * 0.86 if float(colour.mean()) > 0.2 else colour * 1.3 + 0.02
+    return wall, dim + 0.05 * glow * (1 - dim)
 
 
 def _night_sky(stage: Plane, rng: random.Random, x: Plane, y: Plane) -> Plane:
@@ -415,19 +419,52 @@ def _with_thing(canvas: Plane, thing: Thing, place: Place, style: str, rng: rand
     _drawer(thing.kind)(pen)
     colour, cover = pen.painted()
     if style not in ("outline", "sketch"):
-        gap, depth = (1.12, 0.32) if thing.kind in _FLOATING else (0.98, 0.42)
-        u, v = (x - place.x) / (place.radius * 0.95), (y - place.y - place.radius * gap) / (place.radius * 0.16)
-        canvas = canvas * (1 - depth * np.exp(-(u**2) - v**2))[..., None]
+        canvas = canvas * (1 - _shadow(thing, place, x, y))
         colour = _shaded(colour, place, x, y)
     if style == "night":
         halo = np.exp(-(((x - place.x) ** 2 + (y - place.y) ** 2) / (place.radius * 1.25) ** 2))[..., None]
         canvas = canvas + (1 - canvas) * 0.12 * halo
         colour = colour * 0.9
-    if thing.kind == "boat" and style in ("flat", "night"):
-        cover = (
-            cover
-            * _soft(y - place.y - place.radius * (0.76 + 0.07 * np.sin((x - place.x) / place.radius * 6)), 2.0)[
-                ..., None
-            ]
-        )
+    cover = _above_water(cover, thing, place, style, x, y)
     return canvas * (1 - cover) + colour * cover
+
+
+def _shadow(thing: Thing, place: Place, x: Plane, y: Plane) -> Plane:
+    """The share of light that a thing takes away below it, (128, 128, 1)."""
+    gap, depth = (1.12, 0.32) if thing.kind in _FLOATING else (0.98, 0.42)
+    u, v = (x - place.x) / (place.radius * 0.95), (y - place.y - place.radius * gap) / (place.radius * 0.16)
+    taken: Plane = (depth * np.exp(-(u**2) - v**2))[..., None]
+    return taken
+
+
+def _above_water(cover: Plane, thing: Thing, place: Place, style: str, x: Plane, y: Plane) -> Plane:
+    """What shows of a thing: a boat lies in the water up to a wavy line."""
+    if thing.kind != "boat" or style not in ("flat", "night"):
+        return cover
+    waves = 0.76 + 0.07 * np.sin((x - place.x) / place.radius * 6)
+    shown: Plane = cover * _soft(y - place.y - place.radius * waves, 2.0)[..., None]
+    return shown
+
+
+def covered(scene: Scene) -> NDArray[np.bool_]:
+    """Where the things of a flat scene are in its picture, (128, 128)."""
+    x, y = _grid()
+    there = np.zeros((SIZE, SIZE), np.bool_)
+    for thing, place in zip(scene.things, places(scene), strict=True):
+        pen = _Pen(place, COLOURS[thing.colour], "flat", random.Random(0))
+        _drawer(thing.kind)(pen)
+        there |= _above_water(pen.painted()[1], thing, place, "flat", x, y)[..., 0] > 0.5
+    return there
+
+
+def bare(scene: Scene, shadow: float = 1) -> tuple[Plane, Plane]:
+    """A flat scene without its things, but with their shadows: once all wall and once all floor; (128, 128, 3), 0..1.
+
+    `shadow`: how dark the shadows are; 1 as they are drawn, 0 not there.
+    """
+    x, y = _grid()
+    wall, floor = _lit(COLOURS[scene.background], x, y)
+    for thing, place in zip(scene.things, places(scene), strict=True):
+        light = 1 - shadow * _shadow(thing, place, x, y)
+        wall, floor = wall * light, floor * light
+    return wall, floor
