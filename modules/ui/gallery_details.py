@@ -8,6 +8,7 @@ from modules.library.pictures import PictureRow
 from modules.ui.gallery_panel import stars
 from modules.ui.markup import Html, element, icon
 from modules.ui.pieces import button
+from modules.ui.result_panel import sends
 from modules.words import Words
 
 TEXT = "gallery_text"  # the id of the parameters, for the button that copies them
@@ -63,7 +64,7 @@ def tools(row: PictureRow, there: bool, words: Words) -> list[Html]:
         href=picture_url(row, download=True),
         download=row.path.name,
     )
-    return [copy, download, _tool("trash", words.say("gallery.to_trash"), data_do="trash")]
+    return [copy, download, _tool("trash", words.say("gallery.to_trash"), data_do="trash"), sends(row.id, words)]
 
 
 def _tool(drawing: str, label: str, **data: str) -> Html:

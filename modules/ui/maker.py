@@ -25,6 +25,8 @@ from modules.ui.follow import FOLLOWING, taken_over
 from modules.ui.page_words import explain
 from modules.ui.studio import Studio
 from modules.ui.tab import Page
+from modules.ui.units import TAB as CONTROLS
+from modules.ui.units import controls_of
 from modules.ui.watch import OWNER, Choice, Seen, packed, told
 
 SETTLE = 0.4  # seconds a change is given to settle before it is saved or counted
@@ -57,7 +59,17 @@ class Maker:
 
     def asked(self, values: Mapping[str, Any]) -> list[Request]:
         """Return the requests that the values of the form mean, one for each job; raise `BadRequest`."""
-        return [make_request(as_request(values))]
+        return [self.request(values)]
+
+    def request(self, values: Mapping[str, Any], form: Mapping[str, Any] | None = None) -> Request:
+        """Return the request that `values` mean, with the units of ControlNet that `form` (or `values`) asks for."""
+        controls = self.controls(values if form is None else form)
+        known = as_request({name: value for name, value in values.items() if name != "use_controls"})
+        return make_request(known | ({"controls": controls} if controls else {}))
+
+    def controls(self, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Return the units of the ControlNet tab, where the form asks for them."""
+        return controls_of(self.server, self.server.forms.load(OWNER, CONTROLS)) if values.get("use_controls") else []
 
     def connect(self) -> None:
         """Connect the components to their handlers."""

@@ -16,7 +16,7 @@ from modules.ui.page_words import sentence
 from modules.ui.pieces import button, outcome, short, span_of
 from modules.words import Words
 
-SENDS = ("txt2img", "img2img", "inpaint")  # the tabs a picture may be sent to
+SENDS = ("txt2img", "img2img", "inpaint", "controlnet", "extras")  # the tabs a picture may be sent to
 
 
 def progress(job: Job | None, words: Words) -> Html:
@@ -185,17 +185,21 @@ def parameters(picture: PictureRow | None, words: Words) -> Html:
         ),
         cls="tools",
     )
-    sends = [
+    return element("div", tools, sends(picture.id, words), element("pre", text), cls="parameters")
+
+
+def sends(picture: int, words: Words) -> Html:
+    """Return the buttons that send the picture with that id to another tab."""
+    buttons = [
         element(
             "button",
             words.say(f"ui.send_{tab}"),
             type="button",
             cls="tool",
             data_send=tab,
-            data_picture=picture.id,
+            data_picture=picture,
             title=f"{words.say('ui.send_to')}: {words.say(f'ui.send_{tab}')}",
         )
         for tab in SENDS
     ]
-    sending = element("div", *sends, cls="sends", role="group", aria_label=words.say("ui.send_to"))
-    return element("div", tools, sending, element("pre", text), cls="parameters")
+    return element("div", *buttons, cls="sends", role="group", aria_label=words.say("ui.send_to"))

@@ -8,8 +8,8 @@ import gradio as gr
 from PIL import Image
 
 from modules.errors import BadRequest
-from modules.request import InitImage, Request, limits, make_request
-from modules.ui.fields import Form, as_request
+from modules.request import InitImage, Request, limits
+from modules.ui.fields import Form
 from modules.ui.maker import QUIET, Maker
 from modules.ui.painter import Painter
 from modules.ui.well import Well
@@ -87,10 +87,10 @@ class SourceMaker(Maker):
             raise BadRequest("number", field=field, value=str(value)[:60], least=least, most=most)
         return number
 
-    def request(self, form: Mapping[str, Any], more: Mapping[str, Any]) -> Request:
+    def with_more(self, form: Mapping[str, Any], more: Mapping[str, Any]) -> Request:
         """Return the request that the values of the form mean, with those of `more` in place of the form's."""
         known = {name: value for name, value in form.items() if name not in ("scale_by", "painted")}
-        return make_request(as_request({**known, **more}))
+        return self.request({**known, **more})
 
     def connect_source(self, well: Well, painter: Painter) -> None:
         """Connect the picture: it is shown, one can paint on it, and the size in the form follows it."""

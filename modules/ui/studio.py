@@ -15,6 +15,7 @@ from modules.ui.follow import UNKNOWN_SIZE
 from modules.ui.networks import Networks
 from modules.ui.panel import panel
 from modules.ui.tab import Page
+from modules.ui.units import TAB as CONTROLS
 from modules.ui.watch import IDLE, Watch
 
 
@@ -106,6 +107,11 @@ class Studio:
                 self.reuse = gr.Button(
                     self.words("reuse_seed"), elem_id=f"{self.name}_reuse_seed", elem_classes="tool", min_width=0
                 )
+            if self.name != CONTROLS:
+                use = gr.Checkbox(
+                    False, label=self.words("use_controls"), elem_id=f"{self.name}_use_controls", min_width=0
+                )
+                self.form.add("use_controls", use)
             with gr.Column(elem_classes="extras", min_width=0):
                 build_fields(self.form, self.server.plugins, self.words)
 

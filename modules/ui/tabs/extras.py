@@ -17,6 +17,7 @@ from modules.tasks import FLIPS, MOST_PICTURES, NO_UPSCALER, Extras, make_extras
 from modules.ui import pieces, result_panel
 from modules.ui.device import device_of
 from modules.ui.extras_panel import RESULT, SOURCE, Brought, result, source
+from modules.ui.maker import sent
 from modules.ui.markup import Html, element
 from modules.ui.page_words import explain
 from modules.ui.panel import panel
@@ -59,6 +60,7 @@ class ExtrasTab:
         self.seen = gr.Textbox("", visible=False)
         self.listed = gr.Textbox("", visible=False)
         self.timer = gr.Timer(IDLE)
+        self.arrival = gr.Textbox("", visible="hidden", elem_id="extras_arrival")  # what another tab sends
         self.parts: dict[str, Any] = {}
         with gr.Column(elem_id=NAME, min_width=0), gr.Row(elem_classes="halves"):
             with gr.Column(elem_classes="asked", min_width=0):
@@ -152,6 +154,8 @@ class ExtrasTab:
         many: dict[str, Any] = {"trigger_mode": "multiple", **QUEUED}
         self.start.click(self.add, self.brought, self.watched, inputs_kwargs=self.parts, **once)
         self.source.put(self.bring, self.brought, [self.brought, self.source], **many)
+        self.arrival.change(self.arrive, self.arrival, [self.brought, self.source], **QUIET)
+        self.page.timers[NAME] = self.timer
         self.source.act(self.leave_out, self.brought, [self.brought, self.source], **many)
         self.timer.tick(self.look, told, [*self.watched, self.listed, *self.lists], **QUIET)
         self.progress.act(self.act, self.job, self.watched, **many)
@@ -203,6 +207,14 @@ class ExtrasTab:
         if refused:
             gr.Warning(pieces.plain("\n".join(refused)))
         return json.dumps(pictures[:MOST_PICTURES]), source(pictures[:MOST_PICTURES], words)
+
+    def arrive(self, told: str, request: gr.Request) -> Any:
+        """Take a picture that another tab sends, in place of those that were there."""
+        row = self.server.library.get(sent(told))
+        if row is None:
+            return [gr.skip()] * 2
+        pictures = [(self.server.inputs.put(row.path.read_bytes()), row.path.stem)]
+        return json.dumps(pictures), source(pictures, self.words.heard(request))
 
     def leave_out(self, brought: str, event: gr.EventData, request: gr.Request) -> Any:
         """Take a picture, or all of them, off the list."""

@@ -68,7 +68,7 @@ class Img2img(SourceMaker):
             if layer is not None:
                 plain = flattened(image, str(form.get("init/background") or "#ffffff"))
                 name = self.server.inputs.keep(painted_over(plain, layer))
-            requests.append(self.request({**form, "init/image": name}, self.scaled(form, image)))
+            requests.append(self.with_more({**form, "init/image": name}, self.scaled(form, image)))
         return requests
 
     def scaled(self, form: Mapping[str, Any], image: Image.Image) -> dict[str, Any]:

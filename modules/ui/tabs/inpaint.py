@@ -98,7 +98,7 @@ class Inpaint(SourceMaker):
             more |= {"mask/invert": False}
         if mask is None:
             raise BadRequest("no_mask")
-        return [self.request({**form, "init/image": name, "mask/image": self.server.inputs.keep(mask)}, more)]
+        return [self.with_more({**form, "init/image": name, "mask/image": self.server.inputs.keep(mask)}, more)]
 
     def _mask(self, image: Image.Image, layer: Image.Image | None, uploaded: str, grown: bool) -> Image.Image | None:
         """Return what is painted and what was given as a mask, together; None when there is neither."""
