@@ -27,7 +27,7 @@ from modules.ui.studio import Studio
 from modules.ui.tab import Page
 from modules.ui.units import TAB as CONTROLS
 from modules.ui.units import controls_of
-from modules.ui.watch import OWNER, Choice, Seen, packed, told
+from modules.ui.watch import IDLE, OWNER, Choice, Seen, packed, told
 
 SETTLE = 0.4  # seconds a change is given to settle before it is saved or counted
 QUIET: Mapping[str, Any] = MappingProxyType({"queue": False, "show_progress": "hidden", "api_visibility": "private"})
@@ -39,13 +39,15 @@ QUEUED: Mapping[str, Any] = MappingProxyType(
 class Maker:
     """The tab `name`; the first one on a page has the fields of the row on top, the others only read them."""
 
+    idle = IDLE
+
     def __init__(self, page: Page, name: str) -> None:
         self.page = page
         self.name = name
         self.shared = frozenset(page.top.fields if page.forms else ())
         self.words = page.words
         self.server = page.server
-        self.studio = Studio(page, name, self.build)
+        self.studio = Studio(page, name, self.build, self.idle)
         self.form = self.studio.form
         self.watch = self.studio.watch
         self.counter = TokenCounter(page.server.catalog)

@@ -116,13 +116,18 @@
   document.addEventListener('keyup', () => { if (painting) settle(); }, true);
 
   // A picture goes to another tab: the tab comes to the front, and a hidden field there says which picture it is.
-  document.addEventListener('click', (event) => {
+  document.addEventListener('click', async (event) => {
     const sender = event.target.closest('[data-send]');
     if (!sender) return;
     const {send, picture} = sender.dataset;
-    const box = document.querySelector(`#${send}_arrival :is(textarea, input)`);
-    document.getElementById(`tab_${send}-button`)?.click();
     sender.closest('dialog')?.close();
+    document.getElementById(`tab_${send}-button`)?.click();
+    const found = () => document.querySelector(`#${send}_arrival :is(textarea, input)`);
+    // Gradio makes a tab when it is first in front, and gives it the form as it was; what is sent comes after that.
+    const fresh = !found();
+    for (let tries = 0; tries < 100 && !found(); tries++) await new Promise((go) => setTimeout(go, 50));
+    if (fresh) await new Promise((go) => setTimeout(go, 600));
+    const box = found();
     if (!box) return;
     box.value = `${picture}:${Date.now()}`;
     box.dispatchEvent(new Event('input', {bubbles: true}));

@@ -26,6 +26,8 @@ LARGER = 1.5  # times the checkpoint's own area; a picture beyond that is propos
 class SourceMaker(Maker):
     """A tab that paints over a picture."""
 
+    idle = 10.0  # Gradio's editor sends all it holds whenever the server answers anything: while one paints, seldom
+
     def strength(self, form: Form) -> None:
         """Build the field that says how much of the picture changes."""
         self._sliding(form, "init/denoising_strength", "denoising_strength", InitImage, 0.01)

@@ -138,11 +138,13 @@ class Units:
             )
         return shown
 
-    def draw(self, image: str, preprocessor: str, resolution: float, *numbers: Any, request: gr.Request) -> Any:
+    def draw(
+        self, image: str, preprocessor: str, resolution: float, first: float, second: float, request: gr.Request
+    ) -> Any:
         """Have the hint of a unit drawn, wait for it, and return it as HTML."""
         words = self.words.heard(request)
         try:
-            options = options_of(self.server.offers.preprocessors.get(preprocessor), numbers)
+            options = options_of(self.server.offers.preprocessors.get(preprocessor), (first, second))
             told = {"image": image, "preprocessor": preprocessor, "options": options, "resolution": int(resolution)}
             if not image:
                 return _said(words.say("errors.no_picture"))
