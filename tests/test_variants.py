@@ -302,7 +302,9 @@ def test_a_control_does_more_the_more_it_weighs(control: Control, controlled: Co
 
 
 def test_a_control_of_weight_0_is_not_even_asked() -> None:
-    request = ask("", controls=[{"model": "a", "weight": 0}, {"model": "b", "weight": 0.1}])
+    request = ask(
+        "", controls=[{"model": name, "image": "0" * 64, "weight": weight} for name, weight in (("a", 0), ("b", 0.1))]
+    )
     assert [unit.model for unit in active(request)] == ["b"]
 
 

@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from modules import errors
+from modules.request import Control, InitImage, Mask, Soft
 from modules.words import LANGUAGES, LOCALE
 from tests.floors import ROOT
 
+FIELDS = {name for part in (InitImage, Mask, Soft, Control) for name in part.model_fields}
 ROOMS = sorted(file.stem for file in (LOCALE / "en").glob("*.json"))
 ERRORS = {name for name, each in inspect.getmembers(errors, inspect.isclass) if issubclass(each, errors.EaselError)}
 ERRORS |= {"Skipped", "Problem"}
@@ -68,6 +70,8 @@ class Uses:
         if any(key == used for _, used, _ in self.whole):
             return True
         found = [match for _, pattern in self.patterns if (match := re.fullmatch(pattern, key))]
+        if key.removeprefix("ui.") in FIELDS:  # labels of a loop over the fields, and of errors about them
+            return True
         indirect = key.startswith("errors.") and key.removeprefix("errors.") in self.texts
         return indirect or any(set(match.groups()) <= self.texts for match in found)
 

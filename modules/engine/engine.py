@@ -249,7 +249,7 @@ class Engine:
         follows = begin.beside is not None and model.further == model.latent.channels
         rows = 3 if follows and (task.request.cfg_scale, task.image_scale) != (1, 1) else 0
         together = self.device.type != "cpu"
-        calls = plan_calls(run.plain, encode, task.request.cfg_scale, together, rows)
+        calls = plan_calls(run.plain, encode, task.request.cfg_scale, together=together, rows=rows)
         return calls if begin.beside is None else beside(calls, begin.beside)
 
     def _job(self, request: Request, batch: list[Shot], images: int, model: Model) -> Job:

@@ -119,9 +119,11 @@
   document.addEventListener('click', async (event) => {
     const sender = event.target.closest('[data-send]');
     if (!sender) return;
-    const {send, picture} = sender.dataset;
+    const {send, picture, label} = sender.dataset;
     sender.closest('dialog')?.close();
-    document.getElementById(`tab_${send}-button`)?.click();
+    // Tabs that find no room lie in a menu, where they have only their names.
+    const menu = [...document.querySelectorAll('#tabs .overflow-menu button')];
+    (document.getElementById(`tab_${send}-button`) ?? menu.find((each) => each.textContent.trim() === label))?.click();
     const found = () => document.querySelector(`#${send}_arrival :is(textarea, input)`);
     // Gradio makes a tab when it is first in front, and gives it the form as it was; what is sent comes after that.
     const fresh = !found();

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -27,7 +27,7 @@ class Painter:
     `colours` are those of the brush; the first is in use.
     """
 
-    def __init__(self, server: Server, words: PageWords, form: Form, label: str, colours: list[str]) -> None:
+    def __init__(self, server: Server, words: PageWords, form: Form, label: str, colours: Sequence[str]) -> None:
         self.server = server
         self.painted = gr.Textbox("", visible="hidden", elem_id=f"{form.tab}_{FIELD}")
         form.add(FIELD, self.painted)

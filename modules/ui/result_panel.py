@@ -198,6 +198,7 @@ def sends(picture: int, words: Words) -> Html:
             cls="tool",
             data_send=tab,
             data_picture=picture,
+            data_label=words.say(f"ui.tab_{tab}"),
             title=f"{words.say('ui.send_to')}: {words.say(f'ui.send_{tab}')}",
         )
         for tab in SENDS

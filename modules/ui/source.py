@@ -15,7 +15,7 @@ from modules.ui.painter import Painter
 from modules.ui.well import Well
 
 # What the brush offers; the first is in use.
-COLOURS = ["#e03131", "#f08c00", "#f5d90a", "#2f9e44", "#1c7ed6", "#9c36b5", "#8d5524", "#111111", "#ffffff"]
+COLOURS = ("#e03131", "#f08c00", "#f5d90a", "#2f9e44", "#1c7ed6", "#9c36b5", "#8d5524", "#111111", "#ffffff")
 RESIZE = MappingProxyType(
     {"stretch": "resize_stretch", "crop": "resize_crop", "fill": "resize_fill", "latent": "resize_latent"}
 )

@@ -41,7 +41,7 @@ class Unit:
 
     well: Well
     parts: dict[str, Any]
-    sliders: list[gr.Slider]
+    sliders: list[gr.Number]
     draw: gr.Button
     hint: gr.HTML
 
@@ -92,9 +92,8 @@ class Units:
             add("model", box)
         sliders = []
         for number in range(SLIDERS):
-            slider = gr.Slider(
-                0, 255, 0, label=f"{number}", elem_id=said(f"option_{number}"), visible=False, buttons=[], min_width=0
-            )
+            # Which numbers there are, and their bounds, differ from preprocessor to preprocessor: a box knows none.
+            slider = gr.Number(0, label=f"{number}", elem_id=said(f"option_{number}"), visible=False, min_width=0)
             self.form.add(f"{prefix}/option_{number}", slider)
             sliders.append(slider)
         with gr.Row(elem_classes="line hints"):
@@ -130,12 +129,8 @@ class Units:
                 shown.append(gr.update(visible=False))
                 continue
             each = offer.sliders[number]
-            label, step = each.label, each.step
-            shown.append(
-                gr.update(
-                    visible=True, label=label, minimum=each.least, maximum=each.most, step=step, value=each.default
-                )
-            )
+            label = f"{each.label} ({each.least:g} – {each.most:g})"
+            shown.append(gr.update(visible=True, label=label, value=each.default))
         return shown
 
     def draw(

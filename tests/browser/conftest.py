@@ -37,7 +37,20 @@ PHONE: dict[str, Any] = {
     "has_touch": True,
     "device_scale_factor": 2,
 }
+GRADIO = "No draw texture found for layer"  # what its editor says of a layer that it is given, and then shows
 PATIENCE = 120_000  # milliseconds; the machine may be busy
+
+
+def front(page: Page, name: str) -> None:
+    """Bring the tab of that name to the front; one that finds no room on the page lies in a menu."""
+    expect(page.locator("#tabs [role=tab]").first).to_be_visible(timeout=PATIENCE)
+    page.wait_for_timeout(400)  # until it is known how many find room
+    tab = page.locator("#tabs").get_by_role("tab", name=name, exact=True)
+    if tab.count():
+        tab.first.click(timeout=PATIENCE)
+        return
+    page.locator("#tabs .overflow-menu > button").first.click()
+    page.locator("#tabs .overflow-menu").get_by_role("button", name=name, exact=True).click()
 
 
 class Studio:
@@ -47,9 +60,13 @@ class Studio:
         self.page = page
         self.address = address
         self.faults: list[str] = []
-        page.on("console", lambda told: self.faults.append(told.text) if told.type == "error" else None)
+        page.on("console", lambda told: self._told(told.type, told.text))
         page.on("pageerror", lambda error: self.faults.append(str(error)))
         page.on("request", lambda request: self._asked(request.url))
+
+    def _told(self, kind: str, text: str) -> None:
+        if kind == "error" and text != GRADIO:
+            self.faults.append(text)
 
     def _asked(self, url: str) -> None:
         parts = urlsplit(url)

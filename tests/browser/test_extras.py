@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Locator, expect
 
-from tests.browser.conftest import PATIENCE, PHONE, Studio
+from tests.browser.conftest import PATIENCE, PHONE, Studio, front
 from tests.fake_upscalers import difference, scene
 
 pytestmark = pytest.mark.browser
@@ -16,7 +16,7 @@ Visit = Callable[..., Studio]
 
 
 def open_tab(studio: Studio) -> Locator:
-    studio.page.get_by_role("tab", name="Extras").click()
+    front(studio.page, "Extras")
     tab = studio.page.locator("#extras")
     expect(tab.locator(".drop")).to_be_visible(timeout=PATIENCE)
     return tab

@@ -15,7 +15,7 @@ from modules.library.database import Database
 from modules.library.gallery import Gallery as Shelf
 from modules.library.pictures import Library
 from modules.result import Picture, Recipe
-from tests.browser.conftest import DESK, PATIENCE, PHONE, Studio, serving
+from tests.browser.conftest import DESK, PATIENCE, PHONE, Studio, front, serving
 
 pytestmark = pytest.mark.browser
 COLOURS = ("red", "blue", "green", "orange", "purple")
@@ -77,7 +77,7 @@ class Gallery(Studio):
 
     def open(self) -> "Gallery":
         super().open()
-        self.page.locator("#tabs").get_by_role("tab", name="Gallery", exact=True).click()
+        front(self.page, "Gallery")
         expect(self.cells.first).to_be_visible(timeout=PATIENCE)
         return self
 
@@ -278,7 +278,7 @@ def test_on_a_phone_in_korean_nothing_is_too_wide_or_too_small(browser: Browser,
     gallery = Gallery(browser.new_context(**(PHONE | {"locale": "ko-KR"})).new_page(), address)
     page = gallery.page
     page.goto(address)
-    page.get_by_role("tab", name="갤러리", exact=True).click(timeout=PATIENCE)
+    front(page, "갤러리")
     expect(gallery.cells.first).to_be_visible(timeout=PATIENCE)
     expect(gallery.hits).to_contain_text("그림")
     page.locator("#gallery [data-do=more]").tap()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.conftest import PATIENCE, PHONE, Studio, serving
+from tests.browser.conftest import PATIENCE, PHONE, Studio, front, serving
 from tests.floors import ROOT
 
 pytestmark = pytest.mark.browser
@@ -42,7 +42,7 @@ def choose(page: Page, name: str, value: str) -> None:
 
 
 def open_tab(studio: Studio) -> Locator:
-    studio.page.get_by_role("tab", name="Checkpoint Merger").click()
+    front(studio.page, "Checkpoint Merger")
     tab = studio.page.locator("#merger")
     expect(tab).to_be_visible()
     return tab

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Locator, expect
 
-from tests.browser.conftest import DESK, PATIENCE, PHONE, Studio, serving
+from tests.browser.conftest import DESK, PATIENCE, PHONE, Studio, front, serving
 from tests.floors import ROOT
 from tests.local_web import LORA, Served, Web, safetensors, web
 
@@ -66,7 +66,7 @@ class Models(Studio):
 
     def open(self) -> "Models":
         super().open()
-        self.page.locator("#tabs").get_by_role("tab", name="Models", exact=True).click()
+        front(self.page, "Models")
         expect(self.rows.first).to_be_visible(timeout=PATIENCE)
         return self
 
@@ -265,7 +265,7 @@ def test_on_a_phone_nothing_is_too_wide_or_too_small(visit: Visit) -> None:
 def test_in_korean(visit: Visit, browser: Browser, address: str) -> None:
     page = browser.new_context(**(DESK | {"locale": "ko-KR"})).new_page()
     page.goto(address)
-    page.get_by_role("tab", name="모델", exact=True).click(timeout=PATIENCE)
+    front(page, "모델")
     expect(page.locator("#models_memory")).to_contain_text("불러온 모델이 없습니다", timeout=PATIENCE)
     expect(page.locator("#models_table tbody tr").first).to_contain_text("체크포인트")
     page.context.close()

@@ -45,8 +45,7 @@ def test_list_shows_what_extensions_offer(run: Command, tmp_path: Path) -> None:
 
 def test_list_shows_files_of_upscalers(run: Command, tmp_path: Path) -> None:
     file = put_upscaler(tmp_path, "sharp-2x")
-    ran = run("--list")
-    assert "Upscalers (5)" in ran.out
+    ran = run("--list", "--esrgan-models-path", str(file.parent))
     assert ["sharp-2x", str(file)] in [line.split() for line in ran.out.splitlines()]
 
 

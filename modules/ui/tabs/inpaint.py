@@ -47,7 +47,7 @@ class Inpaint(SourceMaker):
     def build(self, form: Form) -> None:
         """Build the picture, the editor, the mask's fields, soft inpainting and outpainting."""
         self.well = Well(self.server, self.words, form, "init/image", "init_picture")
-        self.painter = Painter(self.server, self.words, form, "mask_hint", ["#ff4fa3", *COLOURS])
+        self.painter = Painter(self.server, self.words, form, "mask_hint", ("#ff4fa3", *COLOURS))
         self._switch(form, "keep_paint", "keep_paint")
         self.strength(form)
         with gr.Row(elem_classes="line two"):
@@ -65,9 +65,9 @@ class Inpaint(SourceMaker):
                 self._sliding(form, f"mask/soft/{name}", name, Soft, 1 if info.default >= 4 else 0.05)
         with gr.Accordion(self.words("outpaint"), open=False, elem_classes="part"), gr.Row(elem_classes="line four"):
             for side in SIDES:
-                name = f"outpaint_{side}"
-                box = gr.Number(0, label=self.words(name), elem_id=f"{NAME}_{name}", step=8, min_width=0)
-                form.add(name, box)
+                label = self.words(f"outpaint_{side}")
+                box = gr.Number(0, label=label, elem_id=f"{NAME}_outpaint_{side}", step=8, min_width=0)
+                form.add(f"outpaint_{side}", box)
 
     def besides(self) -> dict[str, Component]:
         """Return the editor as it is now."""
