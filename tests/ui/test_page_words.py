@@ -34,17 +34,7 @@ def test_no_text_is_there_for_nothing() -> None:
     source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "modules" / "ui").rglob("*.py"))
     source += "".join(path.read_text(encoding="utf-8") for path in (ROOT / "modules" / "api").rglob("*.py"))
     made = ("stage_", "worker_", "ended_", "tab_", "span_", "merger_", "task_", "send_", "outpaint_", "control_")
-        "stage_",
-        "worker_",
-        "ended_",
-        "tab_",
-        "span_",
-        "merger_",
-        "task_",
-        "send_",
-        "outpaint_",
-        "control_",
-    )  # completed by what is told
+    # completed by what is told
     unused = [name for name in sentences("en") if f'"{name}"' not in source and f"ui.{name}" not in source]
     assert [name for name in unused if not name.startswith(made) and name not in FIELDS] == []
 
