@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from modules.engine.engine import Engine
+from modules.images.outpaint import OVERLAP, Margins, extended
 from modules.request import make_request
 from modules.settings import ROOT
 from tests.fake_models import engine_on
@@ -157,3 +158,61 @@ def test_the_same_picture_comes_again_from_its_recipe(starter: Engine, pair: str
     asked: dict[str, Any] = {"init": {"image": pair, "denoising_strength": 0.6}, "steps": 6}
     first, second = (make(starter, "a blue circle", **asked) for _ in range(2))
     assert np.array_equal(np.asarray(first), np.asarray(second))
+
+
+def test_a_picture_is_painted_on_downwards_without_a_seam(starter: Engine) -> None:
+    above = make(starter, "a yellow house on a blue background")
+    whole, new = extended(above, Margins(down=64))
+    image = make(
+        starter,
+        "a yellow house above a green tree on a blue background",
+        width=128,
+        height=128,
+        init={"image": starter.inputs.keep(whole), "denoising_strength": 1.0},
+        mask={"image": starter.inputs.keep(new), "area": "masked", "padding": 64},
+    )
+    assert image.size == (128, 192)
+    kept = 128 - OVERLAP - int(2.5 * 4 + 0.5) - 1
+    assert np.array_equal(np.asarray(image)[:kept], np.asarray(above)[:kept])
+    assert all(LOOKS["blue"](colour(image, x, 0.9, x + 0.08, 0.98)) for x in (0.0, 0.92)), "the ground goes on"
+    pixels = np.asarray(image, float)
+    steps = np.abs(np.diff(pixels, axis=0)).mean((1, 2))
+    seam = steps[kept - 4 : 132].max()
+    assert seam < np.percentile(steps, 98), "no row stands out where old and new meet"
+
+
+@pytest.mark.parametrize("colours", [("yellow", "red"), ("blue", "white")])
+def test_canny_control_keeps_the_silhouette_while_the_prompt_chooses_the_colours(
+    starter: Engine, colours: tuple[str, str]
+) -> None:
+    rows, columns = np.mgrid[:128, :128]
+    disc = (rows - 66) ** 2 + (columns - 62) ** 2 < 30**2
+    drawn = Image.fromarray(np.where(disc[..., None], (40, 150, 70), (250, 250, 250)).astype(np.uint8))
+    unit = {
+        "image": starter.inputs.keep(drawn),
+        "preprocessor": "canny",
+        "model": "starter-canny",
+        "pixel_perfect": True,
+    }
+    thing, ground = colours
+    image = make(starter, f"a {thing} circle on a {ground} background", controls=[unit])
+    assert LOOKS[thing](colour(image, 0.4, 0.42, 0.56, 0.6)) and LOOKS[ground](colour(image, 0, 0, 0.1, 0.1))
+    pixels = np.asarray(image, float)
+    object_, paper = (np.array(colour(image, *box)) for box in ((0.4, 0.42, 0.56, 0.6), (0, 0, 0.1, 0.1)))
+    inside = np.abs(pixels - object_).sum(-1) < np.abs(pixels - paper).sum(-1)
+    overlap = (inside & disc).sum() / (inside | disc).sum()
+    assert overlap > 0.75, f"they overlap by {overlap:.2f}"
+
+
+def test_two_units_at_once_are_not_one(starter: Engine) -> None:
+    drawn = Image.new("RGB", (128, 128), "white")
+    drawn.paste("black", (40, 30, 90, 100))
+    name = starter.inputs.keep(drawn)
+    unit = {"image": name, "preprocessor": "canny", "model": "starter-canny", "weight": 0.6}
+    pictures = [
+        make(starter, "a red circle on a blue background", steps=4, controls=units)
+        for units in ([], [unit], [unit, {**unit, "preprocessor": "invert", "weight": 0.4}])
+    ]
+    assert len({picture.tobytes() for picture in pictures}) == 3
+    silent = make(starter, "a red circle on a blue background", steps=4, controls=[{**unit, "weight": 0}])
+    assert silent.tobytes() == pictures[0].tobytes(), "a weight of 0 changes nothing, bit for bit"

@@ -19,7 +19,7 @@ def where_painted(layer: Image.Image, size: tuple[int, int], grown: bool = False
     mask = _sized(layer, size).getchannel("A")
     if not grown:
         return mask
-    reach = int(_GROWTH * min(size)) * 2 + 1
+    reach = max(1, int(_GROWTH * min(size))) * 2 + 1  # Pillow's filter of one pixel ends the process
     return mask.filter(ImageFilter.MaxFilter(reach))
 
 

@@ -18,11 +18,12 @@ from modules.library.pictures import PictureRow
 from modules.request import Mask, Request, Soft
 from modules.ui.fields import Form
 from modules.ui.painter import Painter, drawn, layer_of
-from modules.ui.source import COLOURS, SourceMaker
+from modules.ui.source import COLOURS, SourceMaker, suiting
 from modules.ui.tab import Page, Tab
 from modules.ui.well import Well
 
 NAME = "inpaint"
+CONTEXT, MOST_PADDING = 64, 256  # pixels of the old picture that are seen when it is painted on
 SIDES = ("left", "right", "up", "down")
 FILLS = MappingProxyType(
     {"fill": "fill_fill", "original": "fill_original", "noise": "fill_noise", "nothing": "fill_nothing"}
@@ -94,7 +95,10 @@ class Inpaint(SourceMaker):
             if mask is not None:
                 new.paste(ImageChops.lighter(new.crop(_within(margins, mask)), mask), (margins.left, margins.up))
             name, mask = self.server.inputs.keep(whole), new
-            more = {"width": whole.width, "height": whole.height, "init/resize_mode": "stretch", "mask/area": "whole"}
+            # What is new is made at a size the checkpoint was made for, with as much of the old around it.
+            width, height = suiting(image.width, image.height, self.studio.native_size(form.get("model") or ""))
+            padding = min(max(margins.left, margins.right, margins.up, margins.down, CONTEXT), MOST_PADDING)
+            more = {"width": width, "height": height, "mask/area": "masked", "mask/padding": padding}
             more |= {"mask/invert": False}
         if mask is None:
             raise BadRequest("no_mask")

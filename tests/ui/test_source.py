@@ -1,0 +1,167 @@
+"""What of a form becomes part of a request: pictures, masks, paint, and the units of ControlNet."""
+
+import json
+from typing import Any
+
+import gradio as gr
+import pytest
+from PIL import Image, ImageDraw
+
+from modules.errors import BadRequest
+from modules.offers import PreprocessorOffer, Slider
+from modules.server.server import Server
+from modules.ui.fields import as_request
+from modules.ui.page_words import PageWords
+from modules.ui.painter import drawn, layer_of
+from modules.ui.source import suiting
+from modules.ui.tab import Page
+from modules.ui.tabs.img2img import Img2img
+from modules.ui.tabs.inpaint import Inpaint
+from modules.ui.top import build_top
+from modules.ui.units import controls_of, options_of
+from modules.ui.well import well
+from modules.words import load_words
+from tests.ui.conftest import put_picture
+
+
+@pytest.fixture
+def page(server: Server) -> Page:
+    words = PageWords()
+    with gr.Blocks() as blocks:
+        top = build_top(server, words)
+        return Page(server, words, blocks, top.model, top.health, top)
+
+
+def form_of(maker: Any, **values: Any) -> dict[str, Any]:
+    return {**maker.form.defaults(), "model": "starter", **values}
+
+
+def paint(size: tuple[int, int] = (64, 64)) -> Image.Image:
+    layer = Image.new("RGBA", size)
+    ImageDraw.Draw(layer).rectangle((0, 0, 15, 15), fill=(255, 0, 0, 255))
+    return layer
+
+
+def test_parts_of_a_request_are_nested() -> None:
+    values = {"prompt": "a", "init/image": "x", "mask/soft/schedule_bias": 2, "wild.on": True, "seed": " "}
+    assert as_request(values) == {
+        "prompt": "a",
+        "init": {"image": "x"},
+        "mask": {"soft": {"schedule_bias": 2}},
+        "extras": {"wild": {"on": True}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("size", "native", "found"),
+    [
+        ((504, 300), 512, (504, 304)),
+        ((4000, 3000), 512, (592, 440)),
+        ((128, 128), 128, (128, 128)),
+        ((30, 9000), 512, (64, 2048)),
+    ],
+)
+def test_a_size_is_proposed_that_suits_picture_and_checkpoint(
+    size: tuple[int, int], native: int, found: tuple[int, int]
+) -> None:
+    assert suiting(*size, native) == found
+
+
+def test_a_picture_becomes_a_request_and_paint_on_it_is_part_of_it(page: Page) -> None:
+    with page.blocks:
+        maker = Img2img(page, "img2img")
+    with pytest.raises(BadRequest, match="no picture yet"):
+        maker.asked(form_of(maker))
+    name = page.server.inputs.keep(Image.new("RGB", (64, 64), "blue"))
+    (request,) = maker.asked(form_of(maker, **{"init/image": name, "init/denoising_strength": 0.3, "scale_by": 2}))
+    assert request.init is not None and (request.init.image, request.init.denoising_strength) == (name, 0.3)
+    assert (request.width, request.height) == (128, 128)
+    (painted,) = maker.asked(form_of(maker, **{"init/image": name, "editor": {"layers": [paint()]}}))
+    assert painted.init is not None
+    image = page.server.inputs.open(painted.init.image)
+    assert (image.getpixel((3, 3)), image.getpixel((40, 40))) == ((255, 0, 0), (0, 0, 255))
+    with pytest.raises(BadRequest, match=r"from 0\.0 to 4\.0"):
+        maker.asked(form_of(maker, **{"init/image": name, "scale_by": 9}))
+
+
+def test_what_is_painted_is_the_mask_and_colours_count_only_when_kept(page: Page) -> None:
+    with page.blocks:
+        maker = Inpaint(page, "inpaint")
+    inputs = page.server.inputs
+    name = inputs.keep(Image.new("RGB", (64, 64), "blue"))
+    with pytest.raises(BadRequest, match="Nothing is masked yet"):
+        maker.asked(form_of(maker, **{"init/image": name}))
+    editor = {"layers": [paint()]}
+    (request,) = maker.asked(form_of(maker, **{"init/image": name, "editor": editor}))
+    assert request.init is not None and request.mask is not None and request.init.image == name
+    assert request.mask.soft is None
+    mask = inputs.open(request.mask.image)
+    assert (mask.getpixel((3, 3)), mask.getpixel((40, 40))) == ((255,) * 3, (0,) * 3)
+    (kept,) = maker.asked(form_of(maker, **{"init/image": name, "editor": editor, "keep_paint": True, "soft": True}))
+    assert kept.init is not None and inputs.open(kept.init.image).getpixel((3, 3)) == (255, 0, 0)
+    assert kept.mask is not None and kept.mask.soft is not None
+
+
+def test_painting_beyond_an_edge_makes_the_picture_larger_and_masks_what_is_new(page: Page) -> None:
+    with page.blocks:
+        maker = Inpaint(page, "inpaint")
+    inputs = page.server.inputs
+    name = inputs.keep(Image.new("RGB", (64, 64), "blue"))
+    (request,) = maker.asked(form_of(maker, **{"init/image": name, "outpaint_down": 32, "mask/area": "whole"}))
+    assert request.init is not None and inputs.open(request.init.image).size == (64, 96)
+    assert request.mask is not None and (request.mask.area, request.mask.padding) == ("masked", 64)
+    assert (request.width, request.height) == (64, 64)
+    mask = inputs.open(request.mask.image)
+    assert (mask.getpixel((30, 10)), mask.getpixel((30, 90))) == ((0,) * 3, (255,) * 3)
+
+
+def test_paint_that_was_kept_counts_for_its_picture_only(server: Server) -> None:
+    layer = server.inputs.keep(paint())
+    text = json.dumps({"on": "a", "layer": layer})
+    assert layer_of(server, text, "a") is not None
+    for other in ("", "nonsense", "[]", json.dumps({"on": "b", "layer": layer}), json.dumps({"on": "a", "layer": 5})):
+        assert layer_of(server, other, "a") is None
+    assert drawn(None) is None and drawn({"layers": [Image.new("RGBA", (8, 8))]}) is None
+
+
+def test_units_that_are_on_become_controls(server: Server) -> None:
+    form = {
+        "unit_0/enabled": True,
+        "unit_0/image": "0" * 64,
+        "unit_0/preprocessor": "canny",
+        "unit_0/model": "edges",
+        "unit_0/option_0": 50,
+        "unit_0/option_1": 999,
+        "unit_1/enabled": False,
+        "unit_1/model": "other",
+    }
+    (unit,) = controls_of(server, form)
+    assert (unit["model"], unit["preprocessor"], unit["image"]) == ("edges", "canny", "0" * 64)
+    assert "enabled" not in unit and not any(name.startswith("option_") for name in unit)
+
+
+def test_the_numbers_of_a_preprocessor_go_by_its_names_within_its_bounds() -> None:
+    offer = PreprocessorOffer(
+        "p", "p", sliders=(Slider("low", "Low", 1, 255, 100), Slider("high", "High", 1, 255, 200))
+    )
+    assert options_of(offer, [50, 999]) == {"low": 50, "high": 255}
+    assert options_of(offer, [None, None]) == {"low": 100, "high": 200}
+    assert options_of(None, [1, 2]) == {}
+
+
+def test_a_place_for_a_picture_shows_it_and_escapes_what_it_is_called() -> None:
+    words = load_words("en")
+    empty = well("", None, "img2img_init_image", "init_picture", words)
+    assert 'type="file"' in empty and "<img" not in empty
+    full = well("0" * 64, (640, 480), "img2img_init_image", "init_picture", words)
+    assert "640 × 480" in full and f"/easel/inputs/768/{'0' * 64}.webp" in full
+
+
+def test_a_picture_that_is_sent_fills_the_form(page: Page) -> None:
+    row = put_picture(page.server, seed=9, prompt="a blue boat")
+    with page.blocks:
+        maker = Img2img(page, "img2img")
+    filled = dict(maker.taken(row))
+    assert (filled["prompt"], filled["seed"], filled["width"]) == ("a blue boat", "9", 64)
+    assert page.server.inputs.open(filled["init/image"]).size == (64, 64)
+    assert isinstance(maker.arrive("nonsense"), dict)
