@@ -19,6 +19,13 @@ class Forms:
             record = session.get(FormRecord, (owner, tab))
             return {} if record is None else dict(json.loads(record.body))
 
+    def update(self, owner: str, tab: str, values: dict[str, Any]) -> None:
+        """Keep `values` (anything JSON can hold) beside those that are kept already."""
+        with self._database.write() as session:
+            record = session.get(FormRecord, (owner, tab))
+            body = {**({} if record is None else json.loads(record.body)), **values}
+            session.merge(FormRecord(owner=owner, tab=tab, body=json.dumps(body, ensure_ascii=False)))
+
     def save(self, owner: str, tab: str, values: dict[str, Any]) -> None:
         """Keep `values` (anything JSON can hold)."""
         with self._database.write() as session:

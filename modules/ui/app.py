@@ -5,6 +5,7 @@ import platform
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 from fastapi import APIRouter, FastAPI
@@ -75,10 +76,11 @@ def _build_page(server: Server, words: PageWords) -> tuple[gr.Blocks, dict[str, 
                 label = words.of(**tab.label) if tab.label else words(f"tab_{tab.name}")
                 with gr.Tab(label, id=tab.name, elem_id=f"tab_{tab.name}") as shown[tab.name]:
                     tab.build(page)
+        quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
         for name, each in shown.items():
-            each.select(
-                partial(_pace, page, name), None, [*page.timers.values()], queue=False, api_visibility="private"
-            )
+            each.select(partial(_pace, page, name), None, [*page.timers.values()], **quiet)
+            if opening := page.openings.get(name):
+                each.select(opening.handler, [*opening.inputs], [*opening.outputs], **quiet)
         gr.HTML(_footer(), apply_default_css=False, js_on_load=None, elem_id="footer")
     return blocks, page.forms
 

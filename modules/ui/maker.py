@@ -24,7 +24,7 @@ from modules.ui.fields import Form, as_request
 from modules.ui.follow import FOLLOWING, taken_over
 from modules.ui.page_words import explain
 from modules.ui.studio import Studio
-from modules.ui.tab import Page
+from modules.ui.tab import Opening, Page
 from modules.ui.units import TAB as CONTROLS
 from modules.ui.units import controls_of
 from modules.ui.watch import IDLE, OWNER, Choice, Seen, packed, told
@@ -92,21 +92,28 @@ class Maker:
         studio.arrival.change(self.arrive, studio.arrival, led, **QUIET)
         self.page.timers[self.name] = watch.timer
         fresh = [*parts.values(), *watch.outputs, *studio.networks.outputs]
-        self.page.blocks.load(self.load, None, fresh, **QUIET)
+        if self.shared:  # what is behind another tab comes when it is first in front: a page opens sooner
+            self.page.openings[self.name] = Opening(self.open, [watch.seen], fresh)
+        else:
+            self.page.blocks.load(self.load, None, fresh, **QUIET)
 
     def _connect_fields(self, parts: dict[str, Any]) -> None:
         """What a person types is saved as it settles; what a button fills in is saved at once."""
         studio, sides = self.studio, [parts["width"], parts["height"]]
-        keep: dict[str, Any] = {"fn": self.save, "inputs": None, "outputs": None, "inputs_kwargs": parts, **QUIET}
         for slider, box in studio.sliders:
-            slider.input(None, slider, box, js="(value) => value", **QUIET).then(**keep)
+            name = next(name for name, part in parts.items() if part is box)
+            slider.input(None, slider, box, js="(value) => value", **QUIET).then(**self.keep(name))
             box.change(None, box, slider, js="(value) => value ?? 0", **QUIET)
-        studio.swap.click(None, sides, sides, js="(width, height) => [height, width]", **QUIET).then(**keep)
-        studio.dice.click(None, None, parts["seed"], js="() => '-1'", **QUIET).then(**keep)
-        studio.reuse.click(self.reuse_seed, [self.watch.seen], parts["seed"], **QUIET).then(**keep)
+        studio.swap.click(None, sides, sides, js="(width, height) => [height, width]", **QUIET).then(
+            **self.keep("width", "height")
+        )
+        studio.dice.click(None, None, parts["seed"], js="() => '-1'", **QUIET).then(**self.keep("seed"))
+        studio.reuse.click(self.reuse_seed, [self.watch.seen], parts["seed"], **QUIET).then(**self.keep("seed"))
         led = [parts[name] for name in FOLLOWING]
-        parts["model"].input(self.follow, [parts["model"], *led], led, **QUIET).then(**keep)
-        studio.networks.cards.choose(self.choose, led, [parts["model"], *led], **QUIET).then(**keep)
+        parts["model"].input(self.follow, [parts["model"], *led], led, **QUIET).then(**self.keep("model", *FOLLOWING))
+        studio.networks.cards.choose(self.choose, led, [parts["model"], *led], **QUIET).then(
+            **self.keep("model", *FOLLOWING)
+        )
         studio.networks.connect(self.page.model, self.watch.seen, studio.changed)
         # Gradio calls it input when a key was pressed, not when a card or the clipboard wrote into a prompt.
         typed = [*(part.input for part in parts.values()), *(parts[name].change for name in studio.counters)]
@@ -117,6 +124,11 @@ class Maker:
             changes = [parts[name].change, parts["model"].change]  # a learned word counts for the models it is for
             counted = [parts[name], parts["model"]]
             gr.on(changes, self.count, counted, counter, trigger_mode="always_last", **QUIET)
+
+    def keep(self, *names: str) -> dict[str, Any]:
+        """Return what a listener needs to keep the values of these fields: only they travel."""
+        kept = {name: self.form.components[name] for name in names}
+        return {"fn": self.save, "inputs": None, "outputs": None, "inputs_kwargs": kept, **QUIET}
 
     def load(self, request: gr.Request) -> dict[Component, Any]:
         """Give a fresh page the last values of the form and everything there is to watch."""
@@ -130,6 +142,10 @@ class Maker:
             part = self.form.components[name]
             updates[part] = gr.update(**{**updates.get(part, {}), "value": value})
         return updates
+
+    def open(self, seen: str, request: gr.Request) -> Any:
+        """Give a tab that is in front for the first time what a fresh page is given."""
+        return gr.skip() if told(Seen, seen).parts else self.load(request)
 
     def arrive(self, told: str) -> Any:
         """Take over a picture that another tab sends, with what it was made with."""
@@ -228,8 +244,8 @@ class Maker:
         return self.watch.tick(choice, seen, request)
 
     def save(self, **values: Any) -> None:
-        """Keep the values of the form."""
-        self.server.forms.save(OWNER, self.name, {name: _writable(value) for name, value in values.items()})
+        """Keep values of the form."""
+        self.server.forms.update(OWNER, self.name, {name: _writable(value) for name, value in values.items()})
 
     async def save_later(self, **values: Any) -> None:
         """Keep the values of the form; while somebody types, twice a second is enough."""

@@ -125,10 +125,9 @@
     const menu = [...document.querySelectorAll('#tabs .overflow-menu button')];
     (document.getElementById(`tab_${send}-button`) ?? menu.find((each) => each.textContent.trim() === label))?.click();
     const found = () => document.querySelector(`#${send}_arrival :is(textarea, input)`);
-    // Gradio makes a tab when it is first in front, and gives it the form as it was; what is sent comes after that.
-    const fresh = !found();
-    for (let tries = 0; tries < 100 && !found(); tries++) await new Promise((go) => setTimeout(go, 50));
-    if (fresh) await new Promise((go) => setTimeout(go, 600));
+    // Gradio makes a tab when it is first in front, and the server gives it the form as it was; what is sent comes after that.
+    const ready = () => found() && !document.querySelector(`#${send}.studio:not(:has(.queue))`);
+    for (let tries = 0; tries < 400 && !ready(); tries++) await new Promise((go) => setTimeout(go, 50));
     const box = found();
     if (!box) return;
     box.value = `${picture}:${Date.now()}`;

@@ -97,13 +97,11 @@ class SourceMaker(Maker):
     def connect_source(self, well: Well, painter: Painter) -> None:
         """Connect the picture: it is shown, one can paint on it, and the size in the form follows it."""
         parts: dict[str, Any] = dict(self.form.components)
-        keep: dict[str, Any] = {"fn": self.save, "inputs": None, "outputs": None, "inputs_kwargs": parts, **QUIET}
-        well.connect()
-        painter.connect(well.field, keep)
+        well.connect(self.keep("init/image"))
+        painter.connect(well.field, self.keep("painted"))
         sides = [parts["width"], parts["height"]]
         # Only what a person puts there: a form that is restored has the size it had.
-        well.panel.put(self.fit, parts["model"], sides, **QUIET).then(**keep)
-        well.field.change(**keep)
+        well.panel.put(self.fit, parts["model"], sides, **QUIET).then(**self.keep("width", "height"))
 
     def fit(self, model: str, event: gr.EventData) -> Any:
         """Return the width and height that suit a picture that was just put there."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -23,7 +23,7 @@ from modules.ui.page_words import PageWords, explain
 from modules.ui.well import Well
 
 TAB = "controlnet"  # the tab that has them
-UNITS = 4
+UNITS = 3
 SLIDERS = 2  # numbers that a preprocessor takes, at most
 NONE = "None"
 PATIENCE = 120.0  # seconds that a page waits for a hint
@@ -112,10 +112,10 @@ class Units:
                 add(name, gr.Dropdown(shown, value=first, label=label, elem_id=said(name), min_width=0))
         return Unit(well, parts, sliders, draw, hint)
 
-    def connect(self) -> None:
-        """Connect the units."""
-        for unit in self.units:
-            unit.well.connect()
+    def connect(self, keep: Callable[[str], Mapping[str, Any]]) -> None:
+        """Connect the units; `keep` returns what a listener needs to keep a field."""
+        for place, unit in enumerate(self.units):
+            unit.well.connect(keep(f"unit_{place}/image"))
             unit.parts["preprocessor"].change(self.numbers, unit.parts["preprocessor"], unit.sliders, **QUIET)
             told_by = [unit.well.field, unit.parts["preprocessor"], unit.parts["resolution"], *unit.sliders]
             unit.draw.click(self.draw, told_by, unit.hint, **QUEUED)

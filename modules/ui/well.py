@@ -1,6 +1,8 @@
 """A place for a picture: dropped, pasted, chosen or sent there, kept by the server, and found again after a reload."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
@@ -35,10 +37,11 @@ class Well:
             elem_classes="panel",
         )
 
-    def connect(self) -> None:
-        """Show the picture whenever the field has another name."""
+    def connect(self, keep: Mapping[str, Any]) -> None:
+        """Show the picture whenever the field has another name; `keep` keeps the name."""
         quiet = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
         self.field.change(self.show, self.field, self.panel, trigger_mode="always_last", **quiet)  # type: ignore[arg-type]
+        self.field.change(**keep)
 
     def show(self, name: str, request: gr.Request) -> str:
         """Return the panel with the picture `name`."""

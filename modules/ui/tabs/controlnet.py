@@ -46,4 +46,4 @@ class ControlNet(Maker):
     def connect(self) -> None:
         """Connect the components."""
         super().connect()
-        self.units.connect()
+        self.units.connect(self.keep)

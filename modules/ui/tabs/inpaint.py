@@ -123,7 +123,7 @@ class Inpaint(SourceMaker):
         """Connect the components."""
         super().connect()
         self.connect_source(self.well, self.painter)
-        self.uploaded.connect()
+        self.uploaded.connect(self.keep("uploaded_mask"))
 
     def _switch(self, form: Form, field: str, label: str) -> None:
         form.add(field, gr.Checkbox(False, label=self.words(label), elem_id=_id(field), min_width=0))
