@@ -79,8 +79,6 @@ def _build_page(server: Server, words: PageWords) -> tuple[gr.Blocks, dict[str, 
         quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
         for name, each in shown.items():
             each.select(partial(_pace, page, name), None, [*page.timers.values()], **quiet)
-            if opening := page.openings.get(name):
-                each.select(opening.handler, [*opening.inputs], [*opening.outputs], **quiet)
         gr.HTML(_footer(), apply_default_css=False, js_on_load=None, elem_id="footer")
     return blocks, page.forms
 

@@ -24,7 +24,7 @@ from modules.ui.fields import Form, as_request
 from modules.ui.follow import FOLLOWING, taken_over
 from modules.ui.page_words import explain
 from modules.ui.studio import Studio
-from modules.ui.tab import Opening, Page
+from modules.ui.tab import Page
 from modules.ui.units import TAB as CONTROLS
 from modules.ui.units import controls_of
 from modules.ui.watch import IDLE, OWNER, Choice, Seen, packed, told
@@ -92,10 +92,7 @@ class Maker:
         studio.arrival.change(self.arrive, studio.arrival, led, **QUIET)
         self.page.timers[self.name] = watch.timer
         fresh = [*parts.values(), *watch.outputs, *studio.networks.outputs]
-        if self.shared:  # what is behind another tab comes when it is first in front: a page opens sooner
-            self.page.openings[self.name] = Opening(self.open, [watch.seen], fresh)
-        else:
-            self.page.blocks.load(self.load, None, fresh, **QUIET)
+        self.page.blocks.load(self.load, None, fresh, **QUIET)
 
     def _connect_fields(self, parts: dict[str, Any]) -> None:
         """What a person types is saved as it settles; what a button fills in is saved at once."""
@@ -142,10 +139,6 @@ class Maker:
             part = self.form.components[name]
             updates[part] = gr.update(**{**updates.get(part, {}), "value": value})
         return updates
-
-    def open(self, seen: str, request: gr.Request) -> Any:
-        """Give a tab that is in front for the first time what a fresh page is given."""
-        return gr.skip() if told(Seen, seen).parts else self.load(request)
 
     def arrive(self, told: str) -> Any:
         """Take over a picture that another tab sends, with what it was made with."""

@@ -50,7 +50,7 @@
   document.addEventListener('click', async (event) => {
     const opener = event.target.closest('[data-zoom]');
     if (opener) {
-      ours = opener.closest(`#${tab}`) !== null;
+      ours = opener.closest(`#${tab()}`) !== null;
       large.src = opener.dataset.zoom;
       zoom.showModal();
     }
@@ -126,8 +126,9 @@
     (document.getElementById(`tab_${send}-button`) ?? menu.find((each) => each.textContent.trim() === label))?.click();
     const found = () => document.querySelector(`#${send}_arrival :is(textarea, input)`);
     // Gradio makes a tab when it is first in front, and the server gives it the form as it was; what is sent comes after that.
-    const ready = () => found() && !document.querySelector(`#${send}.studio:not(:has(.queue))`);
-    for (let tries = 0; tries < 400 && !ready(); tries++) await new Promise((go) => setTimeout(go, 50));
+    const fresh = !found();
+    for (let tries = 0; tries < 100 && !found(); tries++) await new Promise((go) => setTimeout(go, 50));
+    if (fresh) await new Promise((go) => setTimeout(go, 800));
     const box = found();
     if (!box) return;
     box.value = `${picture}:${Date.now()}`;

@@ -1,8 +1,7 @@
 """What a tab of the page is, and what it is given to build itself from."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import gradio as gr
 
@@ -10,15 +9,6 @@ from modules.server.server import Server
 from modules.ui.fields import Form
 from modules.ui.page_words import PageWords
 from modules.ui.top import Top
-
-
-@dataclass(frozen=True)
-class Opening:
-    """What happens when a tab comes to the front: a handler, and the components it is given and may renew."""
-
-    handler: Callable[..., Any]
-    inputs: Sequence[Any]
-    outputs: Sequence[Any]
 
 
 @dataclass(frozen=True)
@@ -32,7 +22,6 @@ class Page:
     health: gr.HTML  # the state of the workers
     top: Top  # the row on top, with the fields every tab shares
     forms: dict[str, Form] = field(default_factory=dict)  # by tab; a tab with a form puts it here
-    openings: dict[str, Opening] = field(default_factory=dict)  # by tab
     timers: dict[str, gr.Timer] = field(default_factory=dict)  # by tab; those run while their tab is in front
 
 
