@@ -1,6 +1,6 @@
 """What tabs share that paint over a picture: its fields, its size in the form, and how a request comes of them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -8,6 +8,7 @@ import gradio as gr
 from PIL import Image
 
 from modules.errors import BadRequest
+from modules.library.pictures import PictureRow
 from modules.request import InitImage, Request, limits
 from modules.ui.fields import Form
 from modules.ui.maker import QUIET, Maker
@@ -93,6 +94,12 @@ class SourceMaker(Maker):
         """Return the request that the values of the form mean, with those of `more` in place of the form's."""
         known = {name: value for name, value in form.items() if name not in ("scale_by", "painted")}
         return self.request({**known, **more})
+
+    def taken(self, row: PictureRow) -> Iterator[tuple[str, Any]]:
+        """Fill in the picture itself and what it was made with."""
+        yield from super().taken(row)
+        yield "init/image", self.server.inputs.put(row.path.read_bytes())
+        yield from (("width", row.width), ("height", row.height))
 
     def connect_source(self, well: Well, painter: Painter) -> None:
         """Connect the picture: it is shown, one can paint on it, and the size in the form follows it."""

@@ -10,7 +10,6 @@ from PIL import Image
 from modules.hooks import hookimpl
 from modules.images.paint import painted_over
 from modules.images.resize import flattened, scaled_size
-from modules.library.pictures import PictureRow
 from modules.request import SIZE, Request
 from modules.ui.fields import Form
 from modules.ui.painter import Painter, drawn, layer_of
@@ -78,12 +77,6 @@ class Img2img(SourceMaker):
             return {}
         width, height = scaled_size(image.width, image.height, factor, *SIZE)
         return {"width": width, "height": height}
-
-    def taken(self, row: PictureRow) -> Iterator[tuple[str, Any]]:
-        """Fill in the picture itself and what it was made with."""
-        yield from super().taken(row)
-        yield "init/image", self.server.inputs.put(row.path.read_bytes())
-        yield from (("width", row.width), ("height", row.height))
 
     def connect(self) -> None:
         """Connect the components."""

@@ -1,6 +1,6 @@
 """The tab that paints over a part of a picture, and beyond its edges."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -14,7 +14,6 @@ from modules.images.mask import read_mask
 from modules.images.outpaint import MOST, Margins, extended
 from modules.images.paint import painted_over, where_painted
 from modules.images.resize import flattened
-from modules.library.pictures import PictureRow
 from modules.request import Mask, Request, Soft
 from modules.ui.fields import Form
 from modules.ui.painter import Painter, drawn, layer_of
@@ -112,12 +111,6 @@ class Inpaint(SourceMaker):
         if not masks:
             return None
         return ImageChops.lighter(*masks) if len(masks) == 2 else masks[0]
-
-    def taken(self, row: PictureRow) -> Iterator[tuple[str, Any]]:
-        """Fill in the picture itself and what it was made with."""
-        yield from super().taken(row)
-        yield "init/image", self.server.inputs.put(row.path.read_bytes())
-        yield from (("width", row.width), ("height", row.height))
 
     def connect(self) -> None:
         """Connect the components."""
