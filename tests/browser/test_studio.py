@@ -92,12 +92,15 @@ def test_a_reload_in_mid_job_loses_nothing(visit: Visit) -> None:
 
 def test_another_device_sees_the_same_job(visit: Visit) -> None:
     here, there = visit(), visit(**PHONE)
-    here.generate(prompt="a house, seen twice", steps=80)
+    here.generate(prompt="a house, seen twice", steps=150, batch_count=40)  # longer than any page needs to hear of it
     for studio in (here, there):
-        expect(studio.panel("progress")).to_contain_text("/80", timeout=PATIENCE)
+        expect(studio.panel("progress")).to_contain_text("/150", timeout=PATIENCE)
         expect(studio.panel("queue")).to_contain_text("a house, seen twice")
     for studio in (here, there):
         expect(studio.panel("parameters")).to_contain_text("a house, seen twice", timeout=PATIENCE)
+    here.page.keyboard.press("Escape")
+    here.until("a house, seen twice", "stopped")
+    here.fill(batch_count=1)
 
 
 def test_interrupt_stops_the_job_it_shows_and_the_next_begins(visit: Visit) -> None:
@@ -112,11 +115,11 @@ def test_interrupt_stops_the_job_it_shows_and_the_next_begins(visit: Visit) -> N
 
 def test_skip_drops_one_batch(visit: Visit) -> None:
     studio = visit()
-    studio.generate(prompt="skipped once", steps=100, batch_count=2)
-    expect(studio.panel("progress")).to_contain_text("/100", timeout=PATIENCE)
+    studio.generate(prompt="skipped once", steps=150, batch_count=2, width=256, height=256)
+    expect(studio.panel("progress")).to_contain_text("/150", timeout=PATIENCE)
     studio.page.keyboard.press("Alt+Enter")
     assert len(studio.until("skipped once", "done")["pictures"]) == 1
-    studio.fill(batch_count=1)
+    studio.fill(batch_count=1, width=128, height=128)
 
 
 def test_three_queued_and_the_middle_one_cancelled(visit: Visit) -> None:
