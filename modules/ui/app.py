@@ -5,7 +5,6 @@ import platform
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 from fastapi import APIRouter, FastAPI
@@ -17,6 +16,7 @@ from modules.errors import EaselError
 from modules.server.server import Server
 from modules.ui.fields import Form
 from modules.ui.gallery_faces import Faces
+from modules.ui.listeners import QUIET
 from modules.ui.markup import Html, element
 from modules.ui.page_words import PageWords
 from modules.ui.tab import Page, Tab
@@ -76,9 +76,8 @@ def _build_page(server: Server, words: PageWords) -> tuple[gr.Blocks, dict[str, 
                 label = words.of(**tab.label) if tab.label else words(f"tab_{tab.name}")
                 with gr.Tab(label, id=tab.name, elem_id=f"tab_{tab.name}") as shown[tab.name]:
                     tab.build(page)
-        quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
         for name, each in shown.items():
-            each.select(partial(_pace, page, name), None, [*page.timers.values()], **quiet)
+            each.select(partial(_pace, page, name), None, [*page.timers.values()], **QUIET)
         gr.HTML(_footer(), apply_default_css=False, js_on_load=None, elem_id="footer")
     return blocks, page.forms
 

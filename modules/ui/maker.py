@@ -5,8 +5,7 @@ request.
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping
-from types import MappingProxyType
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import gradio as gr
@@ -22,24 +21,19 @@ from modules.ui.acts import perform
 from modules.ui.device import device_of
 from modules.ui.fields import Form, as_request
 from modules.ui.follow import FOLLOWING, taken_over
+from modules.ui.listeners import QUEUED, QUIET
 from modules.ui.page_words import explain
 from modules.ui.studio import Studio
 from modules.ui.tab import Page
 from modules.ui.units import TAB as CONTROLS
 from modules.ui.units import controls_of
-from modules.ui.watch import IDLE, OWNER, Choice, Seen, packed, told
+from modules.ui.watch import OWNER, Choice, Seen, packed, told
 
 SETTLE = 0.4  # seconds a change is given to settle before it is saved or counted
-QUIET: Mapping[str, Any] = MappingProxyType({"queue": False, "show_progress": "hidden", "api_visibility": "private"})
-QUEUED: Mapping[str, Any] = MappingProxyType(
-    {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
-)
 
 
 class Maker:
     """The tab `name`; the first one on a page has the fields of the row on top, the others only read them."""
-
-    idle = IDLE
 
     def __init__(self, page: Page, name: str) -> None:
         self.page = page
@@ -47,7 +41,7 @@ class Maker:
         self.shared = frozenset(page.top.fields if page.forms else ())
         self.words = page.words
         self.server = page.server
-        self.studio = Studio(page, name, self.build, self.idle)
+        self.studio = Studio(page, name, self.build)
         self.form = self.studio.form
         self.watch = self.studio.watch
         self.counter = TokenCounter(page.server.catalog)
@@ -73,13 +67,19 @@ class Maker:
         """Return the units of the ControlNet tab, where the form asks for them."""
         return controls_of(self.server, self.server.forms.load(OWNER, CONTROLS)) if values.get("use_controls") else []
 
+    def asking(self) -> Iterator[Callable[..., Any]]:
+        """Yield the events that ask for pictures."""
+        yield self.studio.generate.click
+        for name in ("prompt", "negative_prompt"):
+            yield self.form.components[name].submit  # type: ignore[attr-defined]
+
     def connect(self) -> None:
         """Connect the components to their handlers."""
         studio, watch = self.studio, self.watch
         parts: dict[str, Any] = dict(self.form.components)
         told_by = [watch.choice, watch.seen]
         given = parts | self.besides()
-        for event in (studio.generate.click, parts["prompt"].submit, parts["negative_prompt"].submit):
+        for event in self.asking():
             event(self.add, told_by, watch.outputs, inputs_kwargs=given, trigger_mode="multiple", **QUEUED)
         studio.interrupt.click(self.stop_job, told_by, watch.outputs, trigger_mode="multiple", **QUEUED)
         studio.skip.click(self.skip_batch, told_by, watch.outputs, trigger_mode="multiple", **QUEUED)

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import gradio as gr
@@ -18,6 +17,7 @@ from modules.model_manager.kinds import KINDS, home
 from modules.model_manager.model_file import ModelFile
 from modules.server.server import Server
 from modules.ui import details_panel, networks_panel, pieces
+from modules.ui.listeners import QUEUED, QUIET
 from modules.ui.networks_panel import Card
 from modules.ui.networks_view import PAGE_SIZE, View
 from modules.ui.page_words import PageWords, explain
@@ -29,11 +29,6 @@ WEIGHT = (0.0, 2.0)  # the preferred weight of a LoRA
 TEXT = 20_000  # characters of one field a person writes
 TEXTS = ("description", "notes", "trigger_words", "negative_text", "sd_version", "vae")
 LONGEST = 500  # characters of a name
-QUIET: Mapping[str, Any] = MappingProxyType({"queue": False, "show_progress": "hidden", "api_visibility": "private"})
-# Toasts reach the page through Gradio's queue only.
-QUEUED: Mapping[str, Any] = MappingProxyType(
-    {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
-)
 Updates = dict[Component, Any]
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -14,11 +14,12 @@ from modules.api.inputs import flat_copy
 from modules.errors import EaselError
 from modules.server.server import Server
 from modules.ui.fields import Form
+from modules.ui.listeners import QUIET
 from modules.ui.page_words import PageWords
 
 SIDE = 1024  # pixels of the copy that is painted on: a photograph of twelve million stays as quick as a small picture
-QUIET: Mapping[str, Any] = MappingProxyType({"queue": False, "show_progress": "hidden", "api_visibility": "private"})
 FIELD = "painted"
+SCRIPT = Path(__file__).parent / "painter.js"
 
 
 class Painter:
@@ -52,8 +53,17 @@ class Painter:
     def connect(self, picture: gr.Textbox, keep: Mapping[str, Any]) -> None:
         """Show the picture that the field `picture` names, and keep what is painted on it; `keep` saves the form."""
         picture.change(self.begin, [picture, self.painted], self.editor, trigger_mode="always_last", **QUIET)
+        self.settled(self.stroke.change, picture).then(**keep)
+
+    def settled(self, event: Callable[..., Any], picture: gr.Textbox) -> Any:
+        """On `event`, bring what is painted to the server and its name into the field; return what comes after.
+
+        The editor is never what a listener of the server is given: Gradio would have it send all it holds from then on
+        whenever any listener is answered.
+        """
         told_by = [self.editor, picture, self.painted]
-        self.stroke.change(self.store, told_by, self.painted, trigger_mode="always_last", **QUIET).then(**keep)
+        script = SCRIPT.read_text(encoding="utf-8")
+        return event(None, told_by, self.painted, js=script, trigger_mode="multiple", **QUIET)
 
     def begin(self, picture: str, painted: str) -> Any:
         """Return what the editor shows for `picture`: with what was painted on it before, if anything was."""
@@ -64,24 +74,6 @@ class Painter:
         before = layer_of(self.server, painted, picture)
         layers = [] if before is None else [before.resize(paper.size)]
         return {"background": paper, "layers": layers, "composite": None}
-
-    def store(self, value: Mapping[str, Any] | None, picture: str, before: str) -> Any:
-        """Keep what is painted, and return the text of the field that says so."""
-        layer = drawn(value)
-        name = "" if layer is None else self.server.inputs.keep(layer)
-        after = json.dumps({"on": picture, "layer": name}) if picture else ""
-        return gr.skip() if after == before else after
-
-
-def drawn(value: Mapping[str, Any] | None) -> Image.Image | None:
-    """Return everything that is painted in the editor's `value` as one RGBA picture; None when nothing is."""
-    layers = [each.convert("RGBA") for each in (value or {}).get("layers") or () if each is not None]
-    if not layers:
-        return None
-    whole = Image.new("RGBA", layers[0].size)
-    for layer in layers:
-        whole.alpha_composite(layer if layer.size == whole.size else layer.resize(whole.size))
-    return whole if whole.getchannel("A").getbbox() is not None else None
 
 
 def layer_of(server: Server, painted: str, picture: str) -> Image.Image | None:

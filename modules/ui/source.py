@@ -1,6 +1,6 @@
 """What tabs share that paint over a picture: its fields, its size in the form, and how a request comes of them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -11,7 +11,8 @@ from modules.errors import BadRequest
 from modules.library.pictures import PictureRow
 from modules.request import InitImage, Request, limits
 from modules.ui.fields import Form
-from modules.ui.maker import QUIET, Maker
+from modules.ui.listeners import QUIET
+from modules.ui.maker import Maker
 from modules.ui.painter import Painter
 from modules.ui.well import Well
 
@@ -25,9 +26,10 @@ LARGER = 1.5  # times the checkpoint's own area; a picture beyond that is propos
 
 
 class SourceMaker(Maker):
-    """A tab that paints over a picture."""
+    """A tab that paints over a picture: `build` makes `well`, where it lies, and `painter`."""
 
-    idle = 10.0  # Gradio's editor sends all it holds whenever the server answers anything: while one paints, seldom
+    well: Well
+    painter: Painter
 
     def strength(self, form: Form) -> None:
         """Build the field that says how much of the picture changes."""
@@ -101,14 +103,20 @@ class SourceMaker(Maker):
         yield "init/image", self.server.inputs.put(row.path.read_bytes())
         yield from (("width", row.width), ("height", row.height))
 
-    def connect_source(self, well: Well, painter: Painter) -> None:
-        """Connect the picture: it is shown, one can paint on it, and the size in the form follows it."""
+    def asking(self) -> Iterator[Callable[..., Any]]:
+        """Yield the events that ask for pictures: after each, the last stroke is waited for."""
+        for event in super().asking():
+            yield self.painter.settled(event, self.well.field).then
+
+    def connect(self) -> None:
+        """Connect the picture too: it is shown, one can paint on it, and the size in the form follows it."""
+        super().connect()
         parts: dict[str, Any] = dict(self.form.components)
-        well.connect(self.keep("init/image"))
-        painter.connect(well.field, self.keep("painted"))
+        self.well.connect(self.keep("init/image"))
+        self.painter.connect(self.well.field, self.keep("painted"))
         sides = [parts["width"], parts["height"]]
         # Only what a person puts there: a form that is restored has the size it had.
-        well.panel.put(self.fit, parts["model"], sides, **QUIET).then(**self.keep("width", "height"))
+        self.well.panel.put(self.fit, parts["model"], sides, **QUIET).then(**self.keep("width", "height"))
 
     def fit(self, model: str, event: gr.EventData) -> Any:
         """Return the width and height that suit a picture that was just put there."""

@@ -22,13 +22,11 @@ from modules.ui.watch import IDLE, Watch
 class Studio:
     """The components, and the form they fill. `name` is the tab's, and begins the id of each of them.
 
-    `own` builds what the tab has besides, and adds those that are fields to the form. `idle` seconds lie between two
-    questions while nothing runs.
+    `own` builds what the tab has besides, and adds those that are fields to the form.
     """
 
-    def __init__(self, page: Page, name: str, own: Callable[[Form], None], idle: float = IDLE) -> None:
+    def __init__(self, page: Page, name: str, own: Callable[[Form], None]) -> None:
         self.name = name
-        self.idle = idle
         self.words = page.words
         self.server = page.server
         self.form = page.forms[name] = Form(name)
@@ -46,9 +44,7 @@ class Studio:
         listed = ("model", "vae", "sampler", "schedule")
         lists = {field: self.form.components[field] for field in listed if field in self.form.components}
         panels = {**self.panels, "health": page.health}
-        self.watch = Watch(
-            page.server, page.words, self.choice, self.seen, self.changed, self.timer, panels, lists, idle
-        )
+        self.watch = Watch(page.server, page.words, self.choice, self.seen, self.changed, self.timer, panels, lists)
 
     def native_size(self, model: str) -> int:
         """Return the side in pixels that the checkpoint `model` was made for."""
@@ -124,7 +120,7 @@ class Studio:
         self.choice = gr.Textbox("{}", visible=False)
         self.seen = gr.Textbox("{}", visible=False)
         self.changed = gr.Textbox("", visible="hidden")  # how often the models folder has changed
-        self.timer = gr.Timer(self.idle)
+        self.timer = gr.Timer(IDLE)
         self.arrival = gr.Textbox("", visible="hidden", elem_id=f"{self.name}_arrival")  # what another tab sends
         self.panels: dict[str, gr.HTML] = {}
         with gr.Column(elem_classes="result", min_width=0):

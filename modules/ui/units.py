@@ -18,6 +18,7 @@ from modules.server.server import Server
 from modules.tasks import make_detect
 from modules.ui import pieces
 from modules.ui.fields import Form
+from modules.ui.listeners import QUEUED, QUIET
 from modules.ui.markup import Html, element
 from modules.ui.page_words import PageWords, explain
 from modules.ui.well import Well
@@ -29,10 +30,6 @@ NONE = "None"
 PATIENCE = 120.0  # seconds that a page waits for a hint
 MODES = MappingProxyType({"balanced": "mode_balanced", "prompt": "mode_prompt", "control": "mode_control"})
 FITS = MappingProxyType({"crop": "resize_crop", "stretch": "resize_stretch", "fill": "resize_fill"})
-QUIET: Mapping[str, Any] = MappingProxyType({"queue": False, "show_progress": "hidden", "api_visibility": "private"})
-QUEUED: Mapping[str, Any] = MappingProxyType(
-    {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
-)
 
 
 @dataclass

@@ -79,7 +79,6 @@ class Watch:
     timer: gr.Timer
     panels: Mapping[str, Component]
     lists: Mapping[str, Component]
-    idle: float = IDLE
 
     @property
     def outputs(self) -> list[Component]:
@@ -112,7 +111,7 @@ class Watch:
             elif name == "changed":
                 updates[self.changed] = content
             else:
-                updates[self.timer] = gr.update(value=BUSY if live else self.idle)
+                updates[self.timer] = gr.update(value=BUSY if live else IDLE)
         updates[self.seen] = packed(Seen(mark, view.job, view.picture, parts))
         return updates
 

@@ -11,6 +11,7 @@ from modules.errors import BadRequest
 from modules.images.inputs import FORMATS, check
 from modules.server.server import Server
 from modules.ui.fields import Form
+from modules.ui.listeners import QUIET
 from modules.ui.markup import Html, element, icon
 from modules.ui.page_words import PageWords
 from modules.words import Words
@@ -39,8 +40,7 @@ class Well:
 
     def connect(self, keep: Mapping[str, Any]) -> None:
         """Show the picture whenever the field has another name; `keep` keeps the name."""
-        quiet = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-        self.field.change(self.show, self.field, self.panel, trigger_mode="always_last", **quiet)  # type: ignore[arg-type]
+        self.field.change(self.show, self.field, self.panel, trigger_mode="always_last", **QUIET)
         self.field.change(**keep)
 
     def show(self, name: str, request: gr.Request) -> str:

@@ -65,7 +65,7 @@ def test_a_mask_painted_by_hand_changes_what_it_covers_and_nothing_else(visit: V
         page.mouse.move(left + (0.42 if line % 2 else 0.08) * side, top + (0.3 + 0.08 * line) * side, steps=4)
     page.mouse.up()
     painted = page.locator("#inpaint_painted textarea")
-    expect(painted).to_have_value(re.compile('"layer": "[0-9a-f]{64}"'), timeout=PATIENCE)
+    expect(painted).to_have_value(re.compile('"layer":"[0-9a-f]{64}"'), timeout=PATIENCE)
     prompt = "a blue heart on a white background"
     page.locator("#inpaint_prompt textarea").fill(prompt)
     page.locator("#inpaint_steps input").first.fill("6")

@@ -12,7 +12,7 @@ from modules.offers import PreprocessorOffer, Slider
 from modules.server.server import Server
 from modules.ui.fields import as_request
 from modules.ui.page_words import PageWords
-from modules.ui.painter import drawn, layer_of
+from modules.ui.painter import layer_of
 from modules.ui.source import suiting
 from modules.ui.tab import Page
 from modules.ui.tabs.img2img import Img2img
@@ -42,6 +42,11 @@ def paint(size: tuple[int, int] = (64, 64)) -> Image.Image:
     return layer
 
 
+def painted_on(page: Page, name: str) -> str:
+    """Return what the field says when `paint` lies on the picture of that name."""
+    return json.dumps({"on": name, "layer": page.server.inputs.keep(paint())})
+
+
 def test_parts_of_a_request_are_nested() -> None:
     values = {"prompt": "a", "init/image": "x", "mask/soft/schedule_bias": 2, "wild.on": True, "seed": " "}
     assert as_request(values) == {
@@ -67,6 +72,18 @@ def test_a_size_is_proposed_that_suits_picture_and_checkpoint(
     assert suiting(*size, native) == found
 
 
+def test_the_editor_is_no_input_of_a_listener_of_the_server(page: Page) -> None:
+    """Gradio would have it send all it holds whenever the server answers anything."""
+    with page.blocks:
+        makers = [Img2img(page, "img2img"), Inpaint(page, "inpaint")]
+        for maker in makers:
+            maker.connect()
+    editors = {maker.painter.editor._id for maker in makers}
+    listeners = [each for each in page.blocks.config["dependencies"] if editors & {*each["inputs"]}]
+    assert listeners and not any(each["backend_fn"] for each in listeners)
+    assert all(each["show_progress_on"] == [] for each in page.blocks.config["dependencies"])
+
+
 def test_a_picture_becomes_a_request_and_paint_on_it_is_part_of_it(page: Page) -> None:
     with page.blocks:
         maker = Img2img(page, "img2img")
@@ -76,7 +93,7 @@ def test_a_picture_becomes_a_request_and_paint_on_it_is_part_of_it(page: Page) -
     (request,) = maker.asked(form_of(maker, **{"init/image": name, "init/denoising_strength": 0.3, "scale_by": 2}))
     assert request.init is not None and (request.init.image, request.init.denoising_strength) == (name, 0.3)
     assert (request.width, request.height) == (128, 128)
-    (painted,) = maker.asked(form_of(maker, **{"init/image": name, "editor": {"layers": [paint()]}}))
+    (painted,) = maker.asked(form_of(maker, **{"init/image": name, "painted": painted_on(page, name)}))
     assert painted.init is not None
     image = page.server.inputs.open(painted.init.image)
     assert (image.getpixel((3, 3)), image.getpixel((40, 40))) == ((255, 0, 0), (0, 0, 255))
@@ -91,13 +108,13 @@ def test_what_is_painted_is_the_mask_and_colours_count_only_when_kept(page: Page
     name = inputs.keep(Image.new("RGB", (64, 64), "blue"))
     with pytest.raises(BadRequest, match="Nothing is masked yet"):
         maker.asked(form_of(maker, **{"init/image": name}))
-    editor = {"layers": [paint()]}
-    (request,) = maker.asked(form_of(maker, **{"init/image": name, "editor": editor}))
+    painted = painted_on(page, name)
+    (request,) = maker.asked(form_of(maker, **{"init/image": name, "painted": painted}))
     assert request.init is not None and request.mask is not None and request.init.image == name
     assert request.mask.soft is None
     mask = inputs.open(request.mask.image)
     assert (mask.getpixel((3, 3)), mask.getpixel((40, 40))) == ((255,) * 3, (0,) * 3)
-    (kept,) = maker.asked(form_of(maker, **{"init/image": name, "editor": editor, "keep_paint": True, "soft": True}))
+    (kept,) = maker.asked(form_of(maker, **{"init/image": name, "painted": painted, "keep_paint": True, "soft": True}))
     assert kept.init is not None and inputs.open(kept.init.image).getpixel((3, 3)) == (255, 0, 0)
     assert kept.mask is not None and kept.mask.soft is not None
 
@@ -121,7 +138,6 @@ def test_paint_that_was_kept_counts_for_its_picture_only(server: Server) -> None
     assert layer_of(server, text, "a") is not None
     for other in ("", "nonsense", "[]", json.dumps({"on": "b", "layer": layer}), json.dumps({"on": "a", "layer": 5})):
         assert layer_of(server, other, "a") is None
-    assert drawn(None) is None and drawn({"layers": [Image.new("RGBA", (8, 8))]}) is None
 
 
 def test_units_that_are_on_become_controls(server: Server) -> None:

@@ -6,6 +6,7 @@ import gradio as gr
 
 from modules.hooks import hookimpl
 from modules.plugins import Extension
+from modules.ui.listeners import QUIET
 from modules.ui.markup import Html, element
 from modules.ui.tab import Page, Tab
 from modules.words import Words
@@ -26,7 +27,7 @@ def build(page: Page) -> None:
             page.server.plugins.extensions, str(page.server.settings.extensions or ""), page.words.heard(request)
         )
 
-    page.blocks.load(show, None, shown, queue=False, show_progress="hidden", api_visibility="private")
+    page.blocks.load(show, None, shown, **QUIET)
 
 
 def listing(extensions: Sequence[Extension], folder: str, words: Words) -> Html:

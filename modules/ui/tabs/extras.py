@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from pathlib import PurePath
-from types import MappingProxyType
 from typing import Any
 
 import gradio as gr
@@ -17,6 +16,7 @@ from modules.tasks import FLIPS, MOST_PICTURES, NO_UPSCALER, Extras, make_extras
 from modules.ui import pieces, result_panel
 from modules.ui.device import device_of
 from modules.ui.extras_panel import RESULT, SOURCE, Brought, result, source
+from modules.ui.listeners import QUEUED, QUIET
 from modules.ui.maker import sent
 from modules.ui.markup import Html, element
 from modules.ui.page_words import explain
@@ -29,11 +29,6 @@ NAME = "extras"
 SEARCHED = 50  # jobs that a fresh page looks for the last one in
 
 PLAIN = "Lanczos"  # chosen on a fresh page where no model lies
-QUIET: Mapping[str, Any] = MappingProxyType({"queue": False, "show_progress": "hidden", "api_visibility": "private"})
-# Toasts reach the page through Gradio's queue only.
-QUEUED: Mapping[str, Any] = MappingProxyType(
-    {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
-)
 
 
 @hookimpl

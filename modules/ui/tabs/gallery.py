@@ -3,15 +3,14 @@
 What the page shows comes from the routes below `/easel/gallery`; here only its frame is made.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
 
 import gradio as gr
 
 from modules.hooks import hookimpl
 from modules.ui import gallery_panel
+from modules.ui.listeners import QUIET
 from modules.ui.markup import Html, element
 from modules.ui.page_words import PageWords
 from modules.ui.tab import Page, Tab
@@ -19,7 +18,6 @@ from modules.words import Words
 
 NAME = "gallery"
 SCRIPTS = Path(__file__).parent.parent
-QUIET: Mapping[str, Any] = MappingProxyType({"queue": False, "show_progress": "hidden", "api_visibility": "private"})
 
 
 @hookimpl

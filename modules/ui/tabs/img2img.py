@@ -12,7 +12,7 @@ from modules.images.paint import painted_over
 from modules.images.resize import flattened, scaled_size
 from modules.request import SIZE, Request
 from modules.ui.fields import Form
-from modules.ui.painter import Painter, drawn, layer_of
+from modules.ui.painter import Painter, layer_of
 from modules.ui.source import COLOURS, SourceMaker
 from modules.ui.tab import Page, Tab
 from modules.ui.well import Well
@@ -52,18 +52,18 @@ class Img2img(SourceMaker):
             )
 
     def besides(self) -> dict[str, Component]:
-        """Return the editor as it is now, and the files of a batch."""
-        return {"editor": self.painter.editor, "many": self.many}
+        """Return the files of a batch."""
+        return {"many": self.many}
 
     def asked(self, values: Mapping[str, Any]) -> list[Request]:
         """Return one request for the picture, or one for each picture of a batch."""
         form = dict(values)
-        editor, painted, many = form.pop("editor", None), form.pop("painted", ""), form.pop("many", None) or []
+        painted, many = form.pop("painted", ""), form.pop("many", None) or []
         names = [self.server.inputs.put(data) for data in uploaded(many, BATCH)] or [form.get("init/image") or ""]
         requests = []
         for name in names:
             image = self.opened(name)
-            layer = None if many else drawn(editor) or layer_of(self.server, painted, name)
+            layer = None if many else layer_of(self.server, painted, name)
             if layer is not None:
                 plain = flattened(image, str(form.get("init/background") or "#ffffff"))
                 name = self.server.inputs.keep(painted_over(plain, layer))
@@ -77,11 +77,6 @@ class Img2img(SourceMaker):
             return {}
         width, height = scaled_size(image.width, image.height, factor, *SIZE)
         return {"width": width, "height": height}
-
-    def connect(self) -> None:
-        """Connect the components."""
-        super().connect()
-        self.connect_source(self.well, self.painter)
 
 
 def uploaded(paths: Sequence[str], most: int) -> Iterator[bytes]:

@@ -5,7 +5,6 @@ from types import MappingProxyType
 from typing import Any
 
 import gradio as gr
-from gradio.components import Component
 from PIL import Image, ImageChops
 
 from modules.errors import BadRequest
@@ -16,7 +15,7 @@ from modules.images.paint import painted_over, where_painted
 from modules.images.resize import flattened
 from modules.request import Mask, Request, Soft
 from modules.ui.fields import Form
-from modules.ui.painter import Painter, drawn, layer_of
+from modules.ui.painter import Painter, layer_of
 from modules.ui.source import COLOURS, SourceMaker, suiting
 from modules.ui.tab import Page, Tab
 from modules.ui.well import Well
@@ -69,14 +68,9 @@ class Inpaint(SourceMaker):
                 box = gr.Number(0, label=label, elem_id=f"{NAME}_outpaint_{side}", step=8, min_width=0)
                 form.add(f"outpaint_{side}", box)
 
-    def besides(self) -> dict[str, Component]:
-        """Return the editor as it is now."""
-        return {"editor": self.painter.editor}
-
     def asked(self, values: Mapping[str, Any]) -> list[Request]:
         """Return the request: a picture, its mask, and what is wanted there."""
         form = dict(values)
-        editor = form.pop("editor", None)
         own = {name: form.pop(name, None) for name in OWN}
         name = form.get("init/image") or ""
         image = self.opened(name)
@@ -84,7 +78,7 @@ class Inpaint(SourceMaker):
         more: dict[str, Any] = {}
         if not own["soft"]:
             form = {each: value for each, value in form.items() if not each.startswith("mask/soft/")}
-        layer = drawn(editor) or layer_of(self.server, own["painted"] or "", name)
+        layer = layer_of(self.server, own["painted"] or "", name)
         if layer is not None and own["keep_paint"]:
             image = painted_over(flattened(image, "#ffffff"), layer)
             name = self.server.inputs.keep(image)
@@ -115,7 +109,6 @@ class Inpaint(SourceMaker):
     def connect(self) -> None:
         """Connect the components."""
         super().connect()
-        self.connect_source(self.well, self.painter)
         self.uploaded.connect(self.keep("uploaded_mask"))
 
     def _switch(self, form: Form, field: str, label: str) -> None:

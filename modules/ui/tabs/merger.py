@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import Any
 
 import gradio as gr
@@ -14,6 +13,7 @@ from modules.server.views import Job
 from modules.tasks import FORMS, METHODS, Convert, FileTask, Merge, make_file_task
 from modules.ui import pieces, result_panel, top
 from modules.ui.device import device_of
+from modules.ui.listeners import QUEUED, QUIET
 from modules.ui.page_words import explain
 from modules.ui.panel import panel
 from modules.ui.tab import Page, Tab
@@ -22,11 +22,6 @@ from modules.ui.watch import BUSY, OWNER
 NAME = "merger"
 SEARCHED = 50  # jobs that a fresh page looks for the last merge in
 YAML_FROM = ("any", "second", "third", "none")
-QUIET: Mapping[str, Any] = MappingProxyType({"queue": False, "show_progress": "hidden", "api_visibility": "private"})
-# Toasts reach the page through Gradio's queue only.
-QUEUED: Mapping[str, Any] = MappingProxyType(
-    {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
-)
 
 
 @hookimpl

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from hashlib import blake2b
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import gradio as gr
@@ -17,6 +16,7 @@ from modules.errors import BadRequest, EaselError
 from modules.hooks import hookimpl
 from modules.model_manager.kinds import KINDS, home
 from modules.ui import downloads_panel, memory_panel, models_panel, pieces
+from modules.ui.listeners import QUEUED, QUIET
 from modules.ui.memory_panel import Ram
 from modules.ui.models_view import ROWS, Listing, Table, listing, unpacked
 from modules.ui.page_words import explain
@@ -27,11 +27,7 @@ NAME = "models"
 SCRIPT = Path(__file__).parent.parent / "models.js"
 STEP = 2**26  # bytes; free memory is shown in steps, so that a page at rest stays as it is
 LONGEST = 4000  # characters of what a page sends
-QUIET: Mapping[str, Any] = MappingProxyType({"queue": False, "show_progress": "hidden", "api_visibility": "private"})
 # Only what is queued can show a toast.
-QUEUED: Mapping[str, Any] = MappingProxyType(
-    {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
-)
 
 
 @hookimpl
