@@ -14,7 +14,6 @@ from modules.ui.fields import Form
 from modules.ui.listeners import QUIET
 from modules.ui.maker import Maker
 from modules.ui.painter import Painter
-from modules.ui.slider import Slider
 from modules.ui.well import Well
 
 # What the brush offers; the first is in use.
@@ -63,7 +62,7 @@ class SourceMaker(Maker):
         """A slider with a box, bounded and set as the field of the request's `part` is."""
         info = part.model_fields[field.rpartition("/")[2]]
         least, most, _ = limits(info.metadata)
-        slider = Slider(
+        slider = gr.Slider(
             least or 0,
             most or 0,
             info.default,

@@ -21,7 +21,6 @@ from modules.ui.fields import Form
 from modules.ui.listeners import QUEUED, QUIET
 from modules.ui.markup import Html, element
 from modules.ui.page_words import PageWords, explain
-from modules.ui.slider import Slider
 from modules.ui.well import Well
 
 TAB = "controlnet"  # the tab that has them
@@ -101,7 +100,7 @@ class Units:
             info = Control.model_fields[name]
             least, most, _ = limits(info.metadata)
             about: dict[str, Any] = {"label": self.words(f"control_{name}"), "elem_id": said(name), "step": step}
-            add(name, Slider(least or 0, most or 0, info.default, buttons=[], min_width=0, **about))
+            add(name, gr.Slider(least or 0, most or 0, info.default, buttons=[], min_width=0, **about))
         add("pixel_perfect", gr.Checkbox(False, label=self.words("pixel_perfect"), elem_id=said("pixel_perfect")))
         with gr.Row(elem_classes="line two"):
             for name, choices, first in (("mode", MODES, "balanced"), ("resize_mode", FITS, "crop")):

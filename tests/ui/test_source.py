@@ -181,14 +181,3 @@ def test_a_picture_that_is_sent_fills_the_form(page: Page) -> None:
     assert (filled["prompt"], filled["seed"], filled["width"]) == ("a blue boat", "9", 64)
     assert page.server.inputs.open(filled["init/image"]).size == (64, 64)
     assert isinstance(maker.arrive("nonsense"), dict)
-
-
-def test_a_slider_out_of_bounds_is_answered_by_the_request_and_not_by_gradio(page: Page) -> None:
-    with page.blocks:
-        maker = Img2img(page, "img2img")
-    slider: Any = maker.form.components["init/denoising_strength"]
-    assert slider.get_block_name() == "slider" and slider.preprocess(7) == 7
-    name = page.server.inputs.keep(Image.new("RGB", (64, 64), "blue"))
-    with pytest.raises(BadRequest) as said:
-        maker.asked(form_of(maker, **{"init/image": name, "init/denoising_strength": 7}))
-    assert "7" in str(said.value) and "from 0 to 1" in str(said.value)

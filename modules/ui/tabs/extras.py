@@ -21,7 +21,6 @@ from modules.ui.maker import sent
 from modules.ui.markup import Html, element
 from modules.ui.page_words import explain
 from modules.ui.panel import panel
-from modules.ui.slider import Slider
 from modules.ui.tab import Page, Tab
 from modules.ui.watch import BUSY, IDLE, OWNER
 from modules.words import Words
@@ -83,7 +82,7 @@ class ExtrasTab:
             elem_id="extras_mode",
         )
         with gr.Row(elem_classes="line two", elem_id="extras_by") as self.by:
-            self.parts["scale"] = Slider(
+            self.parts["scale"] = gr.Slider(
                 1, 8, 4, step=0.05, label=words.say("extras.scale"), buttons=[], elem_id="extras_scale", min_width=0
             )
             self.parts["longest"] = gr.Number(
@@ -130,8 +129,8 @@ class ExtrasTab:
     def _list(self, name: str, label: Any) -> gr.Dropdown:
         return gr.Dropdown([], value=None, label=label, elem_id=f"extras_{name}", allow_custom_value=True, min_width=0)
 
-    def _share(self, name: str, label: Any) -> Slider:
-        return Slider(0, 1, 0, step=0.001, label=label, buttons=[], elem_id=f"extras_{name}", min_width=0)
+    def _share(self, name: str, label: Any) -> gr.Slider:
+        return gr.Slider(0, 1, 0, step=0.001, label=label, buttons=[], elem_id=f"extras_{name}", min_width=0)
 
     @property
     def lists(self) -> list[Any]:

@@ -16,7 +16,6 @@ from modules.ui.device import device_of
 from modules.ui.listeners import QUEUED, QUIET
 from modules.ui.page_words import explain
 from modules.ui.panel import panel
-from modules.ui.slider import Slider
 from modules.ui.tab import Page, Tab
 from modules.ui.watch import BUSY, OWNER
 
@@ -66,7 +65,7 @@ class Merger:
             elem_id="merger_method",
         )
         self.formula = gr.Markdown(words("merger_formula_sum"), elem_classes="formula")
-        self.parts["multiplier"] = Slider(
+        self.parts["multiplier"] = gr.Slider(
             0, 1, 0.3, step=0.05, label=words("merger_multiplier"), elem_id="merger_multiplier"
         )
         self.parts["name"] = gr.Textbox(
