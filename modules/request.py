@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self, get_args
 
 from annotated_types import Ge, Le, MultipleOf
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from modules.errors import BadRequest
 
@@ -27,6 +27,7 @@ CONTROLS = 10  # units
 Size = Annotated[int, Field(ge=SIZE[0], le=SIZE[1], multiple_of=SIZE[2])]
 PictureName = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 """The name of a picture in `modules.images.inputs.Inputs`."""
+NoiseSource = Literal["CPU", "GPU", "NV"]
 Resize = Literal["stretch", "crop", "fill"]
 """How a picture comes to another shape: stretched; cut to it; or whole, with its edges drawn out to fill the rest."""
 
@@ -87,8 +88,22 @@ class Control(_Part):
     resize_mode: Resize = "crop"
 
 
+class Variation(_Part):
+    """A second seed, whose noise the first's is turned towards, and the size that the noise is drawn for."""
+
+    seed: int = Field(-1, ge=-1, le=LARGEST_SEED)  # -1: drawn when the job is added
+    strength: float = Field(0.0, ge=0, le=1)  # 0: the first seed alone; 1: the second alone
+    from_width: int = Field(0, ge=0, le=SIZE[1], multiple_of=SIZE[2])  # pixels; 0: the picture's own
+    from_height: int = Field(0, ge=0, le=SIZE[1], multiple_of=SIZE[2])
+
+    @property
+    def resized(self) -> bool:
+        """Whether the noise is drawn for another size than the picture's."""
+        return self.from_width > 0 and self.from_height > 0
+
+
 class Shot(BaseModel):
-    """One picture of a request after planning: its own words and its own seed."""
+    """One picture of a request after planning: its own words and its own seeds."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -96,6 +111,7 @@ class Shot(BaseModel):
     prompt: str
     negative_prompt: str
     seed: int
+    variation_seed: int = 0
 
 
 class Request(BaseModel):
@@ -115,6 +131,9 @@ class Request(BaseModel):
     height: Size | None = None
     cfg_scale: float = Field(7.0, ge=CFG_SCALE[0], le=CFG_SCALE[1])
     seed: int = Field(-1, ge=-1, le=LARGEST_SEED)  # -1: drawn when the job is added, so that a retry repeats it
+    variation: Variation | None = None
+    noise_source: NoiseSource = "CPU"  # whose numbers: torch's on the CPU, the device's own, or NVIDIA's, imitated
+    seed_delta: int = Field(0, ge=0, le=2**32)  # added to the seed for the noise of the steps (A1111's ENSD)
     batch_count: int = Field(1, ge=BATCH_COUNT[0], le=BATCH_COUNT[1])
     batch_size: int = Field(1, ge=BATCH_SIZE[0], le=BATCH_SIZE[1])
     init: InitImage | None = None
@@ -127,18 +146,35 @@ class Request(BaseModel):
         """How many pictures this makes."""
         return self.batch_count * self.batch_size
 
+    @field_validator("variation")
+    @classmethod
+    def _nothing_varied(cls, variation: Variation | None) -> Variation | None:
+        """A variation that changes nothing is none."""
+        return variation if variation is not None and (variation.strength or variation.resized) else None
+
     def with_seed(self) -> Self:
-        """Return the request with a drawn seed (0 to 2^32 - 1) where it asked for a random one."""
-        return self if self.seed >= 0 else self.model_copy(update={"seed": secrets.randbelow(2**32)})
+        """Return the request with drawn seeds (0 to 2^32 - 1) where it asked for random ones."""
+        drawn: dict[str, Any] = {}
+        if self.seed < 0:
+            drawn["seed"] = secrets.randbelow(2**32)
+        if self.variation is not None and self.variation.seed < 0:
+            drawn["variation"] = self.variation.model_copy(update={"seed": secrets.randbelow(2**32)})
+        return self.model_copy(update=drawn) if drawn else self
 
     def shots(self) -> tuple[Shot, ...]:
-        """Return one shot for each picture: the seed rises by one from picture to picture, modulo 2^64."""
+        """Return one shot for each picture: the seed rises by one from picture to picture, modulo 2^64.
+
+        Where it is turned towards a second seed it stays, and the second rises.
+        """
+        varied = self.variation is not None and self.variation.strength > 0
+        second = self.variation.seed if self.variation is not None else 0
         return tuple(
             Shot(
                 index=index,
                 prompt=self.prompt,
                 negative_prompt=self.negative_prompt,
-                seed=(self.seed + index) % (LARGEST_SEED + 1),
+                seed=(self.seed + (0 if varied else index)) % (LARGEST_SEED + 1),
+                variation_seed=(second + index) % (LARGEST_SEED + 1) if varied else 0,
             )
             for index in range(self.images)
         )
@@ -181,7 +217,9 @@ def _explained(error: ValidationError, values: Mapping[str, Any]) -> BadRequest:
     if field in ("width", "height"):
         return BadRequest("size", field=field, value=value, least=SIZE[0], most=SIZE[1], step=SIZE[2])
     info = _owner(place).model_fields.get(field)
-    least, most, _ = limits(info.metadata if info else ())
+    least, most, step = limits(info.metadata if info else ())
+    if step is not None:
+        return BadRequest("size", field=field, value=value, least=least, most=most, step=step)
     if least is not None and most is not None:
         whole = info is not None and info.annotation is int
         return BadRequest("whole_number" if whole else "number", field=field, value=value, least=least, most=most)
@@ -203,5 +241,11 @@ def limits(metadata: Sequence[object]) -> tuple[float | None, float | None, floa
 
 def _owner(place: Sequence[object]) -> type[BaseModel]:
     """Return the model that the last name of `place` is a field of."""
-    parts: dict[object, type[BaseModel]] = {"init": InitImage, "mask": Mask, "controls": Control, "soft": Soft}
+    parts: dict[object, type[BaseModel]] = {
+        "init": InitImage,
+        "mask": Mask,
+        "controls": Control,
+        "soft": Soft,
+        "variation": Variation,
+    }
     return next((parts[each] for each in reversed(place[:-1]) if each in parts), Request)

@@ -5,7 +5,7 @@ from typing import Any
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
-from modules.request import Control, InitImage, Mask
+from modules.request import Control, InitImage, Mask, Variation
 
 
 class UsedControl(BaseModel):
@@ -45,6 +45,8 @@ class Recipe(BaseModel):
     cfg_scale: float = 0.0
     seed: int = -1
     noise_source: str = "CPU"
+    variation: Variation | None = None  # its seed is the picture's own
+    seed_delta: int = 0
     init: InitImage | None = None
     mask: Mask | None = None
     device: str = ""

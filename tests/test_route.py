@@ -160,6 +160,16 @@ def test_the_same_picture_comes_again_from_its_recipe(starter: Engine, pair: str
     assert np.array_equal(np.asarray(first), np.asarray(second))
 
 
+def test_a_small_variation_is_nearly_the_same_picture_and_a_full_one_the_second_seeds(starter: Engine) -> None:
+    def varied(strength: float) -> Image.Image:
+        return make(starter, "a red star", steps=8, variation={"seed": 2, "strength": strength})
+
+    plain, second = (make(starter, "a red star", steps=8, seed=seed) for seed in (1, 2))
+    near, full = varied(0.05), varied(1.0)
+    assert 0 < difference(near, plain) < difference(second, plain) / 2
+    assert difference(full, second) < 1, "rounding apart"
+
+
 def test_a_picture_is_painted_on_downwards_without_a_seam(starter: Engine) -> None:
     kept = 128 - OVERLAP - int(2.5 * 4 + 0.5) - 1  # rows that the mask and its blur leave alone
     joint, others = [], []

@@ -14,7 +14,7 @@ from modules.engine.canvas import Canvas, on_cells
 from modules.engine.job import Job
 from modules.engine.masking import Kept, pixels_of
 from modules.families.family import Model
-from modules.sampling.noise import Noise
+from modules.sampling.noise import Noise, Turned
 
 Guard = Callable[[Callable[..., Any]], Callable[..., Any]]
 _MOST = 0.999  # of the steps that a denoising strength of 1 leaves: the first is always taken
@@ -38,7 +38,16 @@ def start(job: Job, model: Model, sigmas: Sequence[float], canvas: Canvas | None
     """Return where the pictures of `job` start; `guard` wraps what may find no room."""
     high, wide = job.height // model.latent.factor, job.width // model.latent.factor
     shape = (model.latent.channels, high, wide)
-    noise = Noise([shot.seed for shot in job.shots], shape, model.device, job.sampler.noise, sigmas=sigmas)
+    noise = Noise(
+        [shot.seed for shot in job.shots],
+        shape,
+        model.device,
+        job.sampler.noise,
+        job.request.noise_source,
+        sigmas,
+        _turned(job, model.latent.factor),
+        job.request.seed_delta,
+    )
     fresh = noise.initial()
     if canvas is None:
         return Start(model.prediction.start(fresh, sigmas[0]), sigmas, noise)
@@ -57,6 +66,15 @@ def start(job: Job, model: Model, sigmas: Sequence[float], canvas: Canvas | None
     left = shortened(sigmas, canvas.part.denoising_strength)
     latents = model.prediction.noised(clean, fresh * canvas.part.noise_multiplier, left[0])
     return Start(latents, left, noise, kept, beside)
+
+
+def _turned(job: Job, factor: int) -> Turned | None:
+    """Return what the noise of `job` is turned towards, if anything."""
+    variation = job.request.variation
+    if variation is None:
+        return None
+    size = (variation.from_height // factor, variation.from_width // factor) if variation.resized else None
+    return Turned([shot.variation_seed for shot in job.shots], variation.strength, size)
 
 
 def shortened(sigmas: Sequence[float], denoising_strength: float) -> list[float]:

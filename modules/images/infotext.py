@@ -49,9 +49,12 @@ def write(recipe: Recipe) -> str:
     entries["Model"] = _FILE.sub("", recipe.model)
     if recipe.vae:
         entries |= {"VAE hash": recipe.vae_hash, "VAE": recipe.vae} if recipe.vae_hash else {"VAE": recipe.vae}
+    entries |= _varied(recipe)
     entries |= _painted_over(recipe)
     if recipe.clip_skip > 1:
         entries["Clip skip"] = str(recipe.clip_skip)
+    if recipe.seed_delta:
+        entries["ENSD"] = str(recipe.seed_delta)
     if recipe.noise_source != "GPU":
         entries["RNG"] = recipe.noise_source
     for kind, entry in NETWORKS.items():
@@ -96,6 +99,16 @@ def read(text: str) -> dict[str, str]:
         else:
             fields[key] = _unquoted(value)
     return fields
+
+
+def _varied(recipe: Recipe) -> dict[str, str]:
+    """Return the entries about noise of a second seed, and of another size."""
+    variation, entries = recipe.variation, {}
+    if variation is not None and variation.strength:
+        entries = {"Variation seed": str(variation.seed), "Variation seed strength": _number(variation.strength)}
+    if variation is not None and variation.resized:
+        entries["Seed resize from"] = f"{variation.from_width}x{variation.from_height}"
+    return entries
 
 
 def _painted_over(recipe: Recipe) -> dict[str, str]:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -16,11 +18,24 @@ from torch import Tensor
 
 from modules.sampling.sampler import NoiseKind
 
-Source = Literal["CPU", "NV", "GPU"]
+Source = Literal["CPU", "GPU", "NV"]
 Draw = Callable[[tuple[int, ...]], Tensor]
 
 SEEDS = 2**64
+PARALLEL = 0.9995  # the mean cosine beyond which there is no arc to speak of
 DIGITS = 6  # what the Brownian tree resolves of a sigma
+
+
+@dataclass(frozen=True)
+class Turned:
+    """A second noise that the first is turned towards by `strength` 0..1: one seed per image.
+
+    `size` (h, w) is what both are drawn for when it is not the pictures' own; see `Noise`.
+    """
+
+    seeds: Sequence[int] = ()
+    strength: float = 0.0
+    size: tuple[int, int] | None = None
 
 
 class Noise:
@@ -30,6 +45,9 @@ class Noise:
     generator, an imitation of CUDA's that gives the same on every machine ("NV"), or the generator of `device` ("GPU").
     `kind` is what the sampler wants: "brownian" noise belongs to the interval of sigma it is drawn for, comes from a
     tree on the CPU and needs the `sigmas` that will be visited; the other kinds come from the image's stream in turn.
+
+    `turned` is what the noise at the start is mixed of; where that is drawn for another size, it lies in the middle of
+    the pictures' own. `delta` is added to the seeds after the start (A1111's "eta noise seed delta").
     """
 
     def __init__(
@@ -40,8 +58,10 @@ class Noise:
         kind: NoiseKind = "ancestral",
         source: Source = "CPU",
         sigmas: Sequence[float] = (),
+        turned: Turned | None = None,
+        delta: int = 0,
     ) -> None:
-        for seed in seeds:
+        for seed in (*seeds, *(turned.seeds if turned else ())):
             if not 0 <= seed < SEEDS:
                 raise ValueError(f"a seed lies between 0 and 2^64 - 1, not at {seed}")
         self.shape = shape
@@ -49,7 +69,13 @@ class Noise:
         self.kind = kind
         self._streams = [stream(seed, source, self.device) for seed in seeds]
         # Drawn first, whether it is asked for or not: the steps of a picture must not depend on that.
-        self._initial = torch.stack([draw(shape) for draw in self._streams]).to(self.device)
+        drawn = [draw(shape) for draw in self._streams]
+        if turned is not None:
+            fresh = partial(stream, source=source, device=self.device)
+            drawn = [_turned(noise, seeds[place], place, turned, fresh) for place, noise in enumerate(drawn)]
+        self._initial = torch.stack(drawn).to(self.device)
+        if delta:
+            self._streams = [stream((seed + delta) % SEEDS, source, self.device) for seed in seeds]
         self._trees: list[torchsde.BrownianTree] = []
         self._span = (0.0, 0.0)
         if kind == "brownian":
@@ -92,6 +118,41 @@ class Noise:
             end = max(end, round(start + 10**-DIGITS, DIGITS))
         increment: Tensor = tree(start, end)
         return increment / -math.sqrt(end - start)
+
+
+def _turned(noise: Tensor, seed: int, place: int, turned: Turned, fresh: Callable[[int], Draw]) -> Tensor:
+    """Return the start of the picture at `place`, whose own noise (C, h, w) is `noise`."""
+    shape = (noise.shape[0], *(turned.size or noise.shape[1:]))
+    own = noise if shape == tuple(noise.shape) else fresh(seed)(shape)
+    if turned.strength:
+        own = slerp(own, fresh(turned.seeds[place])(shape), turned.strength)
+    return own if shape == tuple(noise.shape) else _centred(noise, own)
+
+
+def slerp(low: Tensor, high: Tensor, share: float) -> Tensor:
+    """Turn noise (C, h, w) from `low` (share 0) towards `high` (share 1) along a great circle (Shoemake 1985).
+
+    Columns are turned each by itself, and what is as good as parallel is mixed, so that old pictures come out again.
+    """
+    dot = (low / low.norm(dim=1, keepdim=True) * (high / high.norm(dim=1, keepdim=True))).sum(1)
+    if float(dot.mean()) > PARALLEL:
+        return low * share + high * (1 - share)
+    angle = torch.acos(dot)
+    parts = torch.sin((1 - share) * angle), torch.sin(share * angle)
+    return (parts[0] / torch.sin(angle)).unsqueeze(1) * low + (parts[1] / torch.sin(angle)).unsqueeze(1) * high
+
+
+def _centred(large: Tensor, small: Tensor) -> Tensor:
+    """Return `large` (C, H, W) with `small` (C, h, w) in its middle; what of it is larger is cut off."""
+    spans = []
+    for whole, part in zip(large.shape[1:], small.shape[1:], strict=True):
+        shift = (whole - part) // 2
+        length = part + 2 * min(0, shift)
+        spans.append((slice(max(0, shift), max(0, shift) + length), slice(max(0, -shift), max(0, -shift) + length)))
+    (rows, own_rows), (columns, own_columns) = spans
+    whole = large.clone()
+    whole[:, rows, columns] = small[:, own_rows, own_columns]
+    return whole
 
 
 def stream(seed: int, source: Source = "CPU", device: torch.device | str = "cpu") -> Draw:

@@ -70,12 +70,12 @@ def as_request(values: Mapping[str, Any]) -> dict[str, Any]:
             extras.setdefault(extension, {})[own] = value
             continue
         *parts, last = name.split("/")
+        if last == "seed" and str(value if value is not None else "").strip() == "":
+            continue
         place = asked
         for part in parts:
             place = place.setdefault(part, {})
         place[last] = value
-    if str(asked.get("seed", "")).strip() == "":
-        asked.pop("seed", None)
     return asked | ({"extras": extras} if extras else {})
 
 

@@ -4,11 +4,12 @@ They are laid out by `style.css`: beside each other on a wide screen, the result
 """
 
 from collections.abc import Callable
+from typing import Any, get_args
 
 import gradio as gr
 
 from modules.errors import EaselError
-from modules.request import BATCH_COUNT, BATCH_SIZE, CFG_SCALE, SIZE, STEPS, Request
+from modules.request import BATCH_COUNT, BATCH_SIZE, CFG_SCALE, SIZE, STEPS, NoiseSource, Request
 from modules.ui import pieces
 from modules.ui.fields import Form, build_fields
 from modules.ui.follow import UNKNOWN_SIZE
@@ -107,6 +108,8 @@ class Studio:
                 self.reuse = gr.Button(
                     self.words("reuse_seed"), elem_id=f"{self.name}_reuse_seed", elem_classes="tool", min_width=0
                 )
+            with gr.Accordion(self.words("seed_variation"), open=False, elem_classes="part"):
+                self._variation()
             if self.name != CONTROLS:
                 use = gr.Checkbox(
                     False, label=self.words("use_controls"), elem_id=f"{self.name}_use_controls", min_width=0
@@ -114,6 +117,27 @@ class Studio:
                 self.form.add("use_controls", use)
             with gr.Column(elem_classes="extras", min_width=0):
                 build_fields(self.form, self.server.plugins, self.words)
+
+    def _variation(self) -> None:
+        with gr.Row(elem_classes="line two"):
+            label = self.words("variation_seed")
+            seed = gr.Textbox("-1", label=label, elem_id=f"{self.name}_variation_seed", max_lines=1, min_width=0)
+            self.form.add("variation/seed", seed)
+            self._plain("variation/strength", self.words("strength"), 0.01)
+        with gr.Row(elem_classes="line two"):
+            self._plain("variation/from_width", self.words("from_width"), SIZE[2])
+            self._plain("variation/from_height", self.words("from_height"), SIZE[2])
+        with gr.Row(elem_classes="line two"):
+            texts = (self.words("noise_cpu"), self.words("noise_gpu"), self.words("noise_nv"))
+            sources = [*zip(texts, get_args(NoiseSource), strict=True)]
+            label, name = self.words("noise_source"), f"{self.name}_noise_source"
+            self.form.add("noise_source", gr.Dropdown(sources, value="CPU", label=label, elem_id=name, min_width=0))
+            self._plain("seed_delta", self.words("seed_delta"), 1)
+
+    def _plain(self, field: str, label: Any, step: float) -> None:
+        """A number box under its label."""
+        name = f"{self.name}_{field.replace('/', '_')}"
+        self.form.add(field, gr.Number(0, label=label, elem_id=name, step=step, min_width=0))
 
     def _result(self) -> None:
         # What the page has chosen and seen travels with it; the server keeps nothing about a page.

@@ -112,3 +112,16 @@ def test_shots_count_up_from_the_seed_and_wrap() -> None:
     assert [shot.seed for shot in shots] == [LARGEST_SEED, 0, 1, 2]
     assert [shot.index for shot in shots] == [0, 1, 2, 3]
     assert {shot.prompt for shot in shots} == {"a"}
+
+
+def test_a_variation_that_changes_nothing_is_none_and_one_keeps_the_first_seed() -> None:
+    assert make_request({"variation": {"seed": 5, "strength": 0}}).variation is None
+    request = make_request({"seed": 7, "variation": {"strength": 0.2}, "batch_count": 2}).with_seed()
+    assert request.variation is not None and request.variation.seed >= 0
+    first, second = request.shots()
+    assert (first.seed, second.seed) == (7, 7)
+    assert second.variation_seed == first.variation_seed + 1
+    resized = make_request({"seed": 7, "variation": {"from_width": 64, "from_height": 64}, "batch_count": 2})
+    assert [shot.seed for shot in resized.with_seed().shots()] == [7, 8]
+    with pytest.raises(BadRequest, match="divides by 8"):
+        make_request({"variation": {"from_width": 63}})

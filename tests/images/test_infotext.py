@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from modules import __version__
 from modules.images import infotext
+from modules.request import Variation
 from modules.result import Recipe
 
 RECIPE = Recipe(
@@ -132,3 +133,11 @@ def test_what_is_written_is_read_back(prompt: str, negative: str, seed: int, not
 )
 def test_a_checkpoint_is_named_as_other_tools_name_it(name: str, written: str) -> None:
     assert infotext.read(infotext.write(changed(model=name)))["Model"] == written
+
+
+def test_where_the_noise_came_from_is_told() -> None:
+    variation = Variation(seed=9, strength=0.25, from_width=512, from_height=256)
+    text = infotext.write(changed(variation=variation, seed_delta=31337, noise_source="NV"))
+    assert "Variation seed: 9, Variation seed strength: 0.25, Seed resize from: 512x256, " in text
+    assert "ENSD: 31337, RNG: NV, " in text
+    assert not any(key in infotext.write(changed()) for key in ("Variation", "resize", "ENSD"))

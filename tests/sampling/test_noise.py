@@ -11,7 +11,7 @@ import torchsde
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modules.sampling.noise import Noise, Philox, Source, stream
+from modules.sampling.noise import Noise, Philox, Source, Turned, slerp, stream
 from modules.sampling.sampler import NoiseKind
 
 SHAPE = (4, 8, 8)
@@ -133,3 +133,42 @@ def test_brownian_steps_of_any_size_are_unit_normal(part: float, exponent: float
         warnings.simplefilter("error")
         drawn = source(torch.zeros(1, 4, 32, 32), high, low)
     assert float(drawn.std()) == pytest.approx(1, abs=0.08)
+
+
+def test_a_variation_turns_the_noise_towards_that_of_the_second_seed() -> None:
+    plain, second = Noise([1], (4, 16, 16)).initial(), Noise([2], (4, 16, 16)).initial()
+    half = Noise([1], (4, 16, 16), turned=Turned([2], 0.5)).initial()
+    assert torch.allclose(Noise([1], (4, 16, 16), turned=Turned([2], 1.0)).initial(), second, atol=1e-5)
+    assert torch.equal(Noise([1], (4, 16, 16), turned=Turned([2], 0.0)).initial(), plain)
+
+    def likeness(one: torch.Tensor, other: torch.Tensor) -> float:
+        return float(torch.cosine_similarity(one.flatten(), other.flatten(), dim=0))
+
+    assert likeness(half, plain) == pytest.approx(likeness(half, second), abs=0.05)
+    assert likeness(half, plain) > likeness(second, plain) + 0.5
+    assert float(half.std()) == pytest.approx(1, abs=0.1), "an arc keeps the strength of noise, a mean would not"
+
+
+def test_slerp_gives_what_the_formula_says_for_right_angles() -> None:
+    low, high = torch.tensor([[[1.0], [0.0]]]), torch.tensor([[[0.0], [1.0]]])
+    turned = slerp(low, high, 1 / 3)
+    assert turned.flatten().tolist() == pytest.approx([math.cos(math.pi / 6), math.sin(math.pi / 6)], abs=1e-6)
+
+
+@pytest.mark.parametrize("size", [(8, 8), (24, 8), (8, 24), (32, 32)])
+def test_noise_of_another_size_lies_in_the_middle(size: tuple[int, int]) -> None:
+    own, other = Noise([3], (4, 16, 16)).initial()[0], Noise([3], (4, *size)).initial()[0]
+    mixed = Noise([3], (4, 16, 16), turned=Turned(size=size)).initial()[0]
+    rows, columns = (slice(max(0, (16 - side) // 2), min(16, (16 + side) // 2)) for side in size)
+    theirs = tuple(slice(max(0, (side - 16) // 2), min(side, (side + 16) // 2)) for side in size)
+    assert torch.equal(mixed[:, rows, columns], other[:, theirs[0], theirs[1]])
+    outside = torch.ones(16, 16, dtype=torch.bool)
+    outside[rows, columns] = False
+    assert torch.equal(mixed[:, outside], own[:, outside])
+
+
+def test_a_shift_changes_the_steps_and_not_the_start() -> None:
+    x = torch.zeros(1, 4, 8, 8)
+    plain, moved, other = Noise([5], (4, 8, 8)), Noise([5], (4, 8, 8), delta=31337), Noise([31342], (4, 8, 8))
+    assert torch.equal(plain.initial(), moved.initial())
+    assert torch.equal(moved(x, 1, 0.5)[0], other.initial()[0]), "the first numbers of the stream of that seed"
