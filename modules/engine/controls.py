@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from PIL import Image
 from torch import Tensor
 
 from modules.controls.control import Control as Kind
@@ -84,6 +85,12 @@ class Controls:
             )
             found.append(within(network.loaded.ring(model, guide), sigmas, unit.start, unit.end))
         return found
+
+    def kept(self, job: Job, made: list[Image.Image]) -> list[Image.Image]:
+        """Return the pictures of a batch with what its units keep put back into them; see `Hints.kept`."""
+        for unit in active(job.request):
+            made = self.hints.kept(unit, job, made)
+        return made
 
     def used(self, job: Job) -> tuple[UsedControl, ...]:
         """Return the units of `job` that do anything, as a recipe keeps them."""

@@ -19,13 +19,14 @@ from modules.engine.canvas import framed
 from modules.engine.job import Job
 from modules.errors import BadRequest
 from modules.images.inputs import Inputs
-from modules.images.mask import Box, read_mask
+from modules.images.mask import Box, blurred, opaque, pasted, read_mask
 from modules.model_manager.annotators import Annotators
 from modules.request import Control, Request, Resize
 from modules.tasks import Detect
 
 KEPT_RUNS = 2  # preprocessors, which may be networks too
 KEPT_HINTS = 8
+SEAM = 4.0  # pixels, as wide as a mask's own edge is by default
 HOLE = -1.0  # in a hint, where something is to be painted anew (Zhang's ControlNet 1.1 for inpainting)
 
 
@@ -75,6 +76,18 @@ class Hints:
         box = self._box(job, image.size)
         view = _View(pixels_of(band), "stretch" if box else unit.resize_mode, image.size, box)
         return _tensor(view.fitted(band, job.width, job.height), device)[:, :1]
+
+    def kept(self, unit: Control, job: Job, made: list[Image.Image]) -> list[Image.Image]:
+        """Return the pictures that were `made` with what the unit's preprocessor keeps put back into them.
+
+        A mask of the request's own says that already.
+        """
+        if not self.preprocessors[unit.preprocessor].keeps or job.request.mask is not None:
+            return made
+        view = self._view(unit, job)
+        whole = image_of(fitted(view.picture, job.width, job.height, view.how))
+        hole = image_of(view.fitted(self._hole(unit, job.request, view), job.width, job.height)).convert("L")
+        return [pasted(whole, each, opaque(blurred(hole, SEAM))) for each in made]
 
     def resolution(self, unit: Control, job: Job) -> int:
         """Return the pixels of the shorter side that the unit's preprocessor looks at."""
