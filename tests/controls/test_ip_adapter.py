@@ -20,9 +20,10 @@ from modules.controls.ip_adapter import IpAdapter
 from modules.controls.ip_layout import widths_of
 from modules.controls.unet.hooked import place_of
 from modules.controls.vision.encoder import load_image_encoder
+from modules.controls.vision.layout import standard
 from modules.engine.engine import Engine
 from modules.errors import UnknownModel, WrongFamily
-from modules.families.family import Conditioning
+from modules.families.family import Conditioning, Entry, Header
 from modules.families.unet.model import UnetModel
 from modules.images.inputs import Inputs
 from modules.model_manager.control_check import checked_controls
@@ -309,6 +310,31 @@ def test_an_image_encoder_of_any_layout_sees_the_same(
     assert not seen.whole[1].any()
     assert torch.allclose(seen.parts, wanted.hidden_states[-2], atol=1e-5)
     assert seen.parts.shape == (2, 17, PARTS)
+
+
+@pytest.mark.parametrize(
+    ("width", "projection", "layers", "heads", "act"),
+    [(1280, 1024, 32, 16, "gelu"), (1664, 1280, 48, 16, "gelu"), (1024, 768, 24, 16, "quick_gelu")],
+    ids=["ViT-H/14", "ViT-bigG/14", "ViT-L/14"],
+)
+def test_a_config_is_read_from_the_shapes_of_published_encoders(
+    width: int, projection: int, layers: int, heads: int, act: str
+) -> None:
+    shapes = {
+        "vision_model.embeddings.class_embedding": (width,),
+        "vision_model.embeddings.patch_embedding.weight": (width, 3, 14, 14),
+        "vision_model.embeddings.position_embedding.weight": (257, width),
+        "vision_model.embeddings.position_ids": (1, 257),
+        "visual_projection.weight": (projection, width),
+        "text_model.final_layer_norm.weight": (width,),
+        **{f"vision_model.encoder.layers.{n}.mlp.fc1.weight": (4 * width, width) for n in range(layers)},
+    }
+    header = standard(Header(Path(), {key: Entry(Path(), "F16", shape, 0, 0) for key, shape in shapes.items()}))
+    assert header is not None and len(header.entries) == len(shapes) - 2
+    config = header.configs["image_encoder"]
+    assert (config["hidden_size"], config["projection_dim"], config["num_hidden_layers"]) == (width, projection, layers)
+    assert (config["num_attention_heads"], config["hidden_act"]) == (heads, act)
+    assert (config["image_size"], config["patch_size"]) == (224, 14)
 
 
 def test_an_encoder_that_is_not_there_is_asked_for_by_name(tmp_path: Path) -> None:
