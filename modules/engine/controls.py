@@ -43,7 +43,7 @@ class _Network:
 
     loaded: Loaded
     told: Resident
-    sight: Sight | None = None
+    sight: Sight | None
 
 
 class Controls:
@@ -70,8 +70,7 @@ class Controls:
         """
         found = []
         for unit in active(job.request):
-            network = self._network(unit, model)
-            sight, seen = network.sight, None
+            (loaded, sight), seen = self._loaded(unit, model), None
             if sight is not None:
                 seen = self._eyes.see(self.hints.picture(unit, job.request), sight, unit.model, model)
             guide = Guide(
@@ -83,7 +82,7 @@ class Controls:
                 kinds=self.preprocessors[unit.preprocessor].tags,
                 seen=seen,
             )
-            found.append(within(network.loaded.ring(model, guide), sigmas, unit.start, unit.end))
+            found.append(within(loaded.ring(model, guide), sigmas, unit.start, unit.end))
         return found
 
     def kept(self, job: Job, made: list[Image.Image]) -> list[Image.Image]:
@@ -129,11 +128,11 @@ class Controls:
         self._eyes.forget()
         self.hints.forget()
 
-    def _network(self, unit: Control, model: Model) -> _Network:
+    def _loaded(self, unit: Control, model: Model) -> tuple[Loaded, Sight | None]:
         """Return the unit's control, as it was loaded for `model`, as the one used last."""
         if not unit.model:
             kind = self.kinds[self.preprocessors[unit.preprocessor].control]
-            return _Network(kind.load(Header(self._catalog.home(KIND), {}), model), Resident("", "", 0, "", ""))
+            return kind.load(Header(self._catalog.home(KIND), {}), model), None
         file = self._catalog.find(unit.model, KIND)
         traits = repr(inheriting({}, unet_of(model, file.name)))
         key: _Key = (file.path, stamp_of(file.path), model.device, model.dtype, traits)
@@ -149,7 +148,7 @@ class Controls:
             )
             self._networks[key] = _Network(loaded, told, kind.sight(header) if isinstance(kind, Sees) else None)
         self._networks.move_to_end(key)
-        return self._networks[key]
+        return self._networks[key].loaded, self._networks[key].sight
 
 
 def active(request: Request) -> list[Control]:

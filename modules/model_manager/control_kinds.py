@@ -15,8 +15,8 @@ from modules.plugins import folder_modules, make_plugins
 KNOWN_OTHERS = MappingProxyType(
     {
         "lllite": "ControlNet-LLLite",  # one that is not whole, or for another kind of network
-        "ip_adapter": "IP-Adapter for faces by InsightFace (FaceID, InstantID)",
-        "image_proj": "IP-Adapter for faces by InsightFace (FaceID, InstantID)",
+        "ip_adapter": "IP-Adapter FaceID or InstantID (InsightFace)",
+        "image_proj": "IP-Adapter FaceID or InstantID (InsightFace)",
         "controlnet_conditioning_embedding": "AnimateDiff",
         "motion_modules": "SparseCtrl",
         "pulid": "PuLID",

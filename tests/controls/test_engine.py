@@ -195,7 +195,7 @@ def test_the_catalog_knows_their_families(mixed: tuple[Engine, str]) -> None:
         "face": "control_unsupported",
         "words": "control_unknown",
     }
-    with pytest.raises(WrongFamily, match=r"face\.safetensors is of the kind IP-Adapter for faces"):
+    with pytest.raises(WrongFamily, match=r"face\.safetensors is of the kind IP-Adapter FaceID"):
         mixed[0].catalog.find("face", "controlnet")
 
 

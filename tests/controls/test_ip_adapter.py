@@ -375,6 +375,17 @@ def test_a_request_follows_its_picture(engine: Engine, models: dict[str, UnetMod
     assert drawn(engine) == plain, "nothing of it stays"
 
 
+def test_a_picture_does_not_depend_on_its_batch_and_needs_no_guidance(
+    engine: Engine, models: dict[str, UnetModel], data: Path
+) -> None:
+    unit = {"image": picture_of(data, 1), "model": "plus"}
+    request = ask("a cat", controls=[unit], steps=3, model="one", seed=7, width=64, height=64, batch_size=2)
+    together = [made.image.tobytes() for made, _ in engine.generate(request, RecordingReport(), lambda made: made)]
+    values = {"sampler": request.sampler}
+    assert together == [drawn(engine, unit, seed=seed, **values) for seed in (7, 8)]
+    assert drawn(engine, unit, cfg_scale=1) != drawn(engine, cfg_scale=1)
+
+
 def test_the_encoder_is_told_of_and_let_go(engine: Engine, models: dict[str, UnetModel], data: Path) -> None:
     drawn(engine, {"image": picture_of(data, 3), "model": "plain"})
     told = [each for each in engine.resident() if each.name == "eye.safetensors"]
