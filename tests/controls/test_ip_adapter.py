@@ -352,6 +352,28 @@ def test_an_encoder_that_is_not_there_is_asked_for_by_name(tmp_path: Path) -> No
     assert find_image_encoder([folder], Sight(whole=WHOLE), "face").path.name == "small.safetensors"
 
 
+@pytest.mark.parametrize(
+    ("place", "found"),
+    [
+        ("models/clip_vision/deeper/model.safetensors", True),
+        ("models/CLIP_vision/model.safetensors", True),  # whatever the case
+        ("models/ControlNetPreprocessor/CLIP-ViT-H-14.safetensors", True),
+        ("models/ControlNetPreprocessor/clip_vision/clip_h.pth", True),
+        ("models/ControlNetPreprocessor/other.safetensors", False),  # annotators are not looked at one by one
+        ("extensions/sd-webui-controlnet/annotator/downloads/clip_vision/clip_h.pth", True),
+        ("models/Lora/clip.safetensors", False),
+    ],
+)
+def test_an_encoder_lies_where_other_programs_keep_it(tmp_path: Path, place: str, found: bool) -> None:
+    path = write_image_encoder(tmp_path / "webui" / place, make_image_encoder())
+    bases = [tmp_path / "easel" / "models", tmp_path / "webui" / "models"]
+    if found:
+        assert find_image_encoder(bases, Sight(whole=WHOLE), "face").path == path
+    else:
+        with pytest.raises(UnknownModel, match="easel/models/clip_vision"):
+            find_image_encoder(bases, Sight(whole=WHOLE), "face")
+
+
 def picture_of(data: Path, seed: int) -> str:
     pixels = np.random.default_rng(seed).integers(0, 256, (48, 40, 3), dtype=np.uint8)
     return Inputs(data / ".easel" / "inputs").keep(Image.fromarray(pixels))
