@@ -69,8 +69,9 @@ def hooks(model: UnetModel) -> int:
 
 
 @torch.inference_mode()
-def test_one_layer_says_what_the_formula_says(tmp_path: Path, model: UnetModel) -> None:
-    """W (x + 0.7 up(relu(mid([hint, relu(down(x))])))), with the hint's own part for each token."""
+@pytest.mark.parametrize("weight", [1.0, 0.7, 0.0])
+def test_one_layer_says_what_the_formula_says(tmp_path: Path, model: UnetModel, weight: float) -> None:
+    """W (x + weight * up(relu(mid([hint, relu(down(x))])))), with the hint's own part for each token."""
     state = {key: value for key, value in lllite_state(model.unet).items() if key.startswith(f"{NAME}.")}
     assert len(state) == 10
     loaded = loaded_of(tmp_path / "one.safetensors", state, model)
@@ -82,7 +83,7 @@ def test_one_layer_says_what_the_formula_says(tmp_path: Path, model: UnetModel) 
     try:
         guess(model)
         plain.append(seen.pop()[0])
-        guess(model, loaded, Guide(hint(), weight=0.7))
+        guess(model, loaded, Guide(hint(), weight=weight))
     finally:
         watch.remove()
     (x,), said = plain, seen[0][1]
@@ -95,8 +96,8 @@ def test_one_layer_says_what_the_formula_says(tmp_path: Path, model: UnetModel) 
     read = read.flatten(2).transpose(1, 2)
     assert read.shape[1] == x.shape[1] == 16
     mid = of("mid", torch.cat([read.expand(2, -1, -1), of("down", x).relu()], dim=2)).relu()
-    assert torch.allclose(said, layer(x + 0.7 * of("up", mid)), atol=1e-5)
-    assert not torch.allclose(said, layer(x), atol=1e-3)
+    assert torch.allclose(said, layer(x + weight * of("up", mid)), atol=1e-5)
+    assert torch.equal(said, layer(x)) == (weight == 0)
 
 
 @torch.inference_mode()
