@@ -32,6 +32,7 @@ class PreprocessorOffer:
     sliders: tuple[Slider, ...] = ()
     files: tuple[str, ...] = ()
     control: str = ""
+    holes: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,8 @@ def gather(plugins: Plugins) -> Offers:
 def _preprocessor(name: str, offer: object) -> PreprocessorOffer:
     tags, sliders, files = (tuple(getattr(offer, each, ())) for each in ("tags", "sliders", "files"))
     label = str(getattr(offer, "label", "")) or name
-    return PreprocessorOffer(name, label, tags, sliders, files, str(getattr(offer, "control", "")))
+    control, holes = str(getattr(offer, "control", "")), bool(getattr(offer, "holes", False))
+    return PreprocessorOffer(name, label, tags, sliders, files, control, holes)
 
 
 def _name(offer: object) -> str:

@@ -12,11 +12,21 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from modules.families.unet.layout_blocks import blocks_of_diffusers
-from modules.families.unet.layout_names import Pair, unet_pairs
+from modules.families.unet.layout_names import Pair, unet_names, unet_pairs
 from modules.families.unet.model import UnetModel
 from tests.fake_checkpoints import State, renamed
+from tests.fake_ip_adapters import ip_adapter_state
 from tests.fake_models import UNET, write_part
 
+# What the U-Nets of full-size checkpoints say of themselves, as far as controls ask.
+FULL_SD1 = {"cross_attention_dim": 768}
+FULL_SDXL = {
+    "block_out_channels": [320, 640, 1280],
+    "cross_attention_dim": 2048,
+    "transformer_layers_per_block": [1, 2, 10],
+    "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"],
+    "up_block_types": ["CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"],
+}
 HINT_WIDTHS = (4, 8, 8, 16)
 
 
@@ -141,6 +151,30 @@ def control_lora_state(network: ControlNetModel, unet: nn.Module, rank: int = 3,
     return state | {"lora_controlnet": torch.tensor([])}, whole
 
 
+def lllite_state(unet: UNet2DConditionModel, seed: int = 13) -> State:
+    """Return a ControlNet-LLLite for the self-attentions' three inputs and the cross-attentions' queries of a U-Net."""
+    torch.manual_seed(seed)
+    state: State = {}
+    hint, rank, levels = 6, 5, len(unet.down_blocks)
+    for own, theirs in unet_names(unet.config).items():
+        if not own.endswith((".attn1.to_q", ".attn1.to_k", ".attn1.to_v", ".attn2.to_q")) or "mid_block" in own:
+            continue
+        width = unet.get_parameter(f"{own}.weight").shape[1]
+        level = int(own.split(".")[1]) if own.startswith("down") else levels - 1 - int(own.split(".")[1])
+        step = 2 * 2**level  # pixels that the second convolution makes one of, after the first one's four
+        parts = {
+            "conditioning1.0": nn.Conv2d(3, hint // 2, 4, 4),
+            "conditioning1.2": nn.Conv2d(hint // 2, hint, step, step),
+            "down.0": nn.Linear(width, rank),
+            "mid.0": nn.Linear(rank + hint, rank),
+            "up.0": nn.Linear(rank, width),
+        }
+        for part, made in parts.items():
+            prefix = f"lllite_unet_{theirs.replace('.', '_')}.{part}"
+            state |= {f"{prefix}.{key}": value for key, value in made.state_dict().items()}
+    return state
+
+
 def write_any_control(kind: str, folder: Path, model: UnetModel) -> Path | None:
     """Write a file of that kind of control for a tiny Stable Diffusion 1 and return where; None: it needs none."""
     path = folder / f"{kind}.safetensors"
@@ -154,6 +188,10 @@ def write_any_control(kind: str, folder: Path, model: UnetModel) -> Path | None:
         case "ControlNet Union":
             sized = {"addition_embed_type": None, "addition_time_embed_dim": 8}
             return write_state(path, make_union({**UNET, **sized}).state_dict())
+        case "IP-Adapter":
+            return write_state(path, ip_adapter_state("plain", model.unet))
+        case "ControlNet-LLLite":
+            return write_state(path, lllite_state(model.unet))
         case "Reference":
             return None
     raise ValueError(f"the tests need to know how a file of {kind} looks")

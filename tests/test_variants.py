@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from modules.controls.control import Control, Guide, Loaded
+from modules.controls.control import Control, Guide, Loaded, Seen
 from modules.controls.preprocessor import Preprocessor
 from modules.engine.controls import active, within
 from modules.errors import Cancelled
@@ -31,6 +31,7 @@ from modules.upscalers.networks.network import load_network
 from modules.upscalers.tiles import enlarge
 from modules.upscalers.upscaler import Size, Tell, Upscaler
 from tests.fake_controls import write_any_control
+from tests.fake_ip_adapters import PARTS, WHOLE
 from tests.fake_models import WIDTH, checkpoints, engine_on, make_sd1
 from tests.fake_upscalers import State, compact, difference, esrgan, scene, swinir
 from tests.fakes import ask
@@ -258,7 +259,10 @@ class Controlled:
         random = torch.Generator().manual_seed(3)
         x = torch.randn(2, 4, 8, 8, generator=random) * 5.0
         words = Conditioning(torch.randn(2, 77, WIDTH, generator=random))
-        guide = Guide(torch.rand(1, 3, 64, 64, generator=random), weight, kinds=("Canny",))
+        hint = torch.rand(1, 3, 64, 64, generator=random)
+        whole = torch.cat([torch.randn(1, WHOLE, generator=random), torch.zeros(1, WHOLE)])
+        seen = Seen(whole, torch.randn(2, 5, PARTS, generator=random))
+        guide = Guide(hint, weight, kinds=("Canny",), seen=seen)
         if control is None:
             return self.model.predict(x, 5.0, words)
         ring = self._load(control).ring(self.model, guide)

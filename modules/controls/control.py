@@ -26,11 +26,35 @@ SLOPE = 0.825  # of the soft weights, from the middle of the network outwards (s
 
 
 @dataclass(frozen=True)
+class Sight:
+    """Which image encoder of CLIP a control sees pictures with, by how wide what it says is; 0: any width will do.
+
+    `whole` is the width of its vector for a picture as a whole, `parts` that of those for its parts.
+    """
+
+    whole: int = 0
+    parts: int = 0
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What an image encoder says of a picture (row 0) and of no picture at all (row 1), on the model's device.
+
+    `whole` is (2, P), zeros for none. `parts` is (2, L, D), what the last layer but one says of L parts; for none, what
+    it says of a picture of zeros (Ye et al. 2023).
+    """
+
+    whole: Tensor
+    parts: Tensor
+
+
+@dataclass(frozen=True)
 class Guide:
     """What a unit asks of a loaded control.
 
-    `hint` is (1, 3, H, W), 0..1, as large as the picture, `mask` (1, 1, H, W), 1 where the control holds; both float32
-    on the model's device. `kinds` are what the hint is a picture of, by A1111's tags: "Canny", "Depth".
+    `hint` is (1, 3, H, W), 0..1, as large as the picture, or -1 where that is to be painted anew, `mask` (1, 1, H, W),
+    1 where the control holds; both float32 on the model's device. `kinds` are what the hint is a picture of, by
+    A1111's tags: "Canny", "Depth". `seen` is for a control that `Sees` alone.
     """
 
     hint: Tensor
@@ -39,6 +63,7 @@ class Guide:
     mask: Tensor | None = None
     options: Mapping[str, float] = field(default_factory=dict)
     kinds: tuple[str, ...] = ()
+    seen: Seen | None = None
 
 
 class Loaded(Protocol):
@@ -77,6 +102,15 @@ class Control(Protocol):
 
     def load(self, header: Header, model: Model) -> Loaded:
         """Load the file for `model`, onto its device and in its dtype; raise `BrokenFile` for what cannot be."""
+        ...
+
+
+@runtime_checkable
+class Sees(Protocol):
+    """A kind of control that is told what an image encoder sees in a picture, and not the picture itself."""
+
+    def sight(self, header: Header) -> Sight:
+        """Return which image encoder the file was made for."""
         ...
 
 

@@ -44,7 +44,8 @@ class Preprocessor:
 
     `load` makes what runs, once. `label` is what A1111 shows, `tags` the kinds of control its hints are for, `files`
     the weights it needs. `control` names a control without a model file that it stands for ("Reference"): its hint is
-    the picture itself.
+    the picture itself. A hint with `holes` is -1 wherever the mask covers it; one that `keeps` has the result be the
+    picture itself everywhere else.
     """
 
     name: str
@@ -54,6 +55,13 @@ class Preprocessor:
     sliders: tuple[Slider, ...] = field(default=())
     files: tuple[str, ...] = ()
     control: str = ""
+    holes: bool = False
+    keeps: bool = False
+
+    @property
+    def plain(self) -> bool:
+        """Whether its hint is the picture itself."""
+        return self.name == "none" or bool(self.control) or self.holes
 
     def settled(self, options: Mapping[str, float]) -> dict[str, float]:
         """Return every slider's number: the one in `options`, or its default. Raises `BadRequest`."""

@@ -96,6 +96,16 @@ def prepare(request: Request, inputs: Inputs, width: int, height: int, report: R
     return _filled(Canvas(part, begun, begun, asked, soft, opaque(soft)))
 
 
+def framed(request: Request, inputs: Inputs, width: int, height: int) -> Box | None:
+    """Return the part of the picture painted over that is made at `width` x `height`; None for all of it."""
+    if request.init is None or request.mask is None or request.mask.area != "masked":
+        return None
+    size = inputs.open(request.init.image).size
+    asked = request.mask
+    grey = read_mask(inputs.open(asked.image), size, asked.invert, rounded=asked.soft is None)
+    return frame(grey, asked.padding, width, height)
+
+
 def _filled(canvas: Canvas) -> Canvas:
     if canvas.asked is None or canvas.mask is None or canvas.asked.fill != "fill":
         return canvas

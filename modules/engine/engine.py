@@ -233,7 +233,7 @@ class Engine:
                     controls = guard(self.controls.rings)(task, model, begin.sigmas)
                     clean = denoise(task, rings, model, calls, begin, report, self.settings.preview_every, controls)
                     pictures = onion(partial(decode, model, ladder, guard), rings.decode)(clean)
-                    pictures = finished(canvas, pictures, begin.kept, clean)
+                    pictures = self.controls.kept(task, finished(canvas, pictures, begin.kept, clean))
                 networks = [
                     {**asked.hashes, "embedding": self.words.hashes(words, shot, request.cfg_scale)}
                     for shot in run.plain

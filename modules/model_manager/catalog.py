@@ -9,13 +9,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from modules.controls.control import Sight
 from modules.errors import UnknownModel
-from modules.families.family import Family
+from modules.families.family import Family, Header
 from modules.library.database import Database, join
 from modules.library.models import ModelIndex
 from modules.model_manager import sidecars
 from modules.model_manager.chores import Chores
 from modules.model_manager.identify import built_in_families
+from modules.model_manager.image_encoders import find_image_encoder
 from modules.model_manager.kinds import KINDS, bases, home, places, roots
 from modules.model_manager.model_file import Details, ModelFile, Page
 from modules.model_manager.scan import Stamp, stamp_of
@@ -169,6 +171,10 @@ class Catalog:
                     if file.sha256 and not file.path.is_dir():
                         groups.setdefault((file.sha256, file.size), []).append(file)
         return sorted((each for each in groups.values() if len(each) > 1), key=lambda group: group[0].name)
+
+    def image_encoder(self, sight: Sight, asks: str) -> Header:
+        """Return the header of an image encoder of that sight, for the control named `asks`; raise `UnknownModel`."""
+        return find_image_encoder(bases(self._settings), sight, asks)
 
     def home(self, kind: str) -> Path:
         """Return the folder that new files of `kind` are put into."""

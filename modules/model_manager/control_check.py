@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from modules.controls.control import Control as Kind
+from modules.controls.control import Sees, Sight
 from modules.controls.preprocessor import settled
 from modules.errors import BadRequest, WrongFamily
 from modules.model_manager.catalog import Catalog, ModelFile
@@ -28,7 +29,7 @@ def checked_controls(
     """Return `request` with the names of its controls as the catalog and the preprocessors have them.
 
     `there` tells whether there is a picture of a name. Raises `BadRequest` and `UnknownModel` for what is not there or
-    not allowed, and `WrongFamily` for a model that does not go with the checkpoint.
+    not allowed (an image encoder, too), and `WrongFamily` for a model that does not go with the checkpoint.
     """
     if not request.controls:
         return request
@@ -36,20 +37,27 @@ def checked_controls(
     units = [_checked(unit, request, catalog, offers.preprocessors, there) for unit in request.controls]
     for unit in units:
         if unit.model and unit.weight:
-            check_fit(catalog.find(unit.model, KIND), checkpoint, kinds)
+            sees = check_fit(catalog.find(unit.model, KIND), checkpoint, kinds)
+            if sees is not None:
+                catalog.image_encoder(sees, unit.model)
     return request.model_copy(update={"controls": tuple(units)})
 
 
-def check_fit(file: ModelFile, checkpoint: ModelFile, kinds: Mapping[str, Kind]) -> None:
-    """Raise `WrongFamily` when a control's file does not go with a checkpoint: another family, or other widths."""
+def check_fit(file: ModelFile, checkpoint: ModelFile, kinds: Mapping[str, Kind]) -> Sight | None:
+    """Return the image encoder that a control's file wants; None when it wants none.
+
+    Raises `WrongFamily` when it does not go with a checkpoint: another family, or other widths.
+    """
     if file.family and checkpoint.family and file.family != checkpoint.family:
         values = {"family": file.family, "model": checkpoint.name, "model_family": checkpoint.family}
         raise WrongFamily("control_family", name=file.name, **values)
     header = read_header(file.path)
-    differ = control_of(header, kinds).misfit(header, read_header(checkpoint.path).configs.get("unet", {}))
+    kind = control_of(header, kinds)
+    differ = kind.misfit(header, read_header(checkpoint.path).configs.get("unet", {}))
     if differ is not None:
         values = {"model": checkpoint.name, "found": differ[0], "wanted": differ[1]}
         raise WrongFamily("control_widths", name=file.name, family=file.family, **values)
+    return kind.sight(header) if isinstance(kind, Sees) else None
 
 
 def find_preprocessor(name: str, known: Mapping[str, PreprocessorOffer]) -> PreprocessorOffer:
@@ -74,6 +82,8 @@ def _checked(
     offer = find_preprocessor(unit.preprocessor, preprocessors)
     settled(offer.name, offer.sliders, unit.options)
     _see_pictures([unit.image or (request.init.image if request.init else ""), unit.mask or "-"], there)
+    if offer.holes and not unit.mask and request.mask is None:
+        raise BadRequest("control_no_mask", preprocessor=offer.name)
     model = "" if unit.model.lower() in NOTHING else catalog.find(unit.model, KIND).name
     if not model and not offer.control:
         raise BadRequest("control_no_model", preprocessor=offer.name)

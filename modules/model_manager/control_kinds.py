@@ -14,9 +14,9 @@ from modules.plugins import folder_modules, make_plugins
 # Files that lie among ControlNets and are something that Easel has no use for, by what their keys hold.
 KNOWN_OTHERS = MappingProxyType(
     {
-        "lllite": "ControlLLLite",
-        "ip_adapter": "IP-Adapter",
-        "image_proj": "IP-Adapter",
+        "lllite": "ControlNet-LLLite",  # one that is not whole, or for another kind of network
+        "ip_adapter": "IP-Adapter FaceID or InstantID (InsightFace)",
+        "image_proj": "IP-Adapter FaceID or InstantID (InsightFace)",
         "controlnet_conditioning_embedding": "AnimateDiff",
         "motion_modules": "SparseCtrl",
         "pulid": "PuLID",

@@ -24,7 +24,7 @@ from modules.model_manager.peek import peek, refuse, tensors_of
 from modules.model_manager.scan import bad_name
 from modules.model_manager.torch_file import read_torch
 
-RULES = 3  # raised when files must be examined again, because more is known of them
+RULES = 4  # raised when files must be examined again, because more is known of them
 ORDINARY = "ordinary_picture"  # not a problem of the file: it is no model at all, and not listed
 LONGEST_ALIAS = 200
 _DIGITS = str.maketrans("", "", "0123456789")

@@ -27,6 +27,7 @@ KINDS: tuple[tuple[str, str], ...] = (
     ("embedding", r"emb_params|clip_[lg]|string_to_param\..*|string_to_token\..*|<.*>"),
     ("lora", r".*(lora_(down|up|A|B|unet|te\d?)|hada_w|lokr_w|oft_(blocks|diag)|\.on_input|\.a1\.weight).*"),
     ("controlnet", r"(control_model|controlnet_(cond_embedding|down_blocks)|input_hint_block|zero_convs)\..*"),
+    ("controlnet", r"(image_proj|ip_adapter)\..*|lllite_unet_.*"),
     ("checkpoint", r"(model\.diffusion_model|unet|cond_stage_model|conditioner)\..*"),
     ("vae", r"(first_stage_model\.)?(encoder|decoder)\.(conv_in|down|up|mid|down_blocks|up_blocks|mid_block)\b.*"),
     ("hypernetwork", r"(320|640|768|1024|1280|2048)\.\d+\..*"),

@@ -9,9 +9,10 @@ from types import MappingProxyType
 from typing import Any
 
 import gradio as gr
+from gradio.components import Component
 
 from modules.api.inputs import input_url
-from modules.errors import EaselError
+from modules.errors import BadRequest, EaselError
 from modules.offers import PreprocessorOffer
 from modules.request import Control, limits
 from modules.server.server import Server
@@ -21,12 +22,14 @@ from modules.ui.fields import Form
 from modules.ui.listeners import QUEUED, QUIET
 from modules.ui.markup import Html, element
 from modules.ui.page_words import PageWords, explain
+from modules.ui.uploads import BATCH, uploaded
 from modules.ui.well import Well
 
 TAB = "controlnet"  # the tab that has them
 UNITS = 3
 SLIDERS = 2  # numbers that a preprocessor takes, at most
 NONE = "None"
+MANY = "many_"  # in the names of places for many pictures
 PATIENCE = 120.0  # seconds that a page waits for a hint
 MODES = MappingProxyType({"balanced": "mode_balanced", "prompt": "mode_prompt", "control": "mode_control"})
 FITS = MappingProxyType({"crop": "resize_crop", "stretch": "resize_stretch", "fill": "resize_fill"})
@@ -37,6 +40,7 @@ class Unit:
     """The components of one unit by their name in `Control`, and what shows its hint."""
 
     well: Well
+    many: gr.File
     parts: dict[str, Any]
     sliders: list[gr.Number]
     draw: gr.Button
@@ -69,6 +73,14 @@ class Units:
 
         add("enabled", gr.Checkbox(False, label=self.words("unit_on"), elem_id=said("enabled"), min_width=0))
         well = Well(self.server, self.words, self.form, f"{prefix}/image", "unit_picture")
+        with gr.Accordion(self.words("many_pictures"), open=False, elem_classes="part"):
+            many = gr.File(
+                file_count="multiple",
+                file_types=["image"],
+                label=self.words("unit_many_hint"),
+                elem_id=said("many"),
+                height=140,
+            )
         with gr.Row(elem_classes="line two"):
             kinds = preprocessors(self.server)
             add(
@@ -107,7 +119,7 @@ class Units:
                 shown = [(self.words(label), value) for value, label in choices.items()]
                 label = self.words("control_mode" if name == "mode" else "resize_mode")
                 add(name, gr.Dropdown(shown, value=first, label=label, elem_id=said(name), min_width=0))
-        return Unit(well, parts, sliders, draw, hint)
+        return Unit(well, many, parts, sliders, draw, hint)
 
     def connect(self, keep: Callable[[str], Mapping[str, Any]]) -> None:
         """Connect the units; `keep` returns what a listener needs to keep a field."""
@@ -116,6 +128,26 @@ class Units:
             unit.parts["preprocessor"].change(self.numbers, unit.parts["preprocessor"], unit.sliders, **QUIET)
             told_by = [unit.well.field, unit.parts["preprocessor"], unit.parts["resolution"], *unit.sliders]
             unit.draw.click(self.draw, told_by, unit.hint, **QUEUED)
+
+    def besides(self) -> dict[str, Component]:
+        """Return the places for many pictures, by the names that `batches` knows them by."""
+        return {f"{MANY}{place}": unit.many for place, unit in enumerate(self.units)}
+
+    def batches(self, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Return the values of the form once for each job: in the n-th, each unit has its n-th picture.
+
+        A unit that is switched on and has no more than one keeps it. Raises `BadRequest` when units with many pictures
+        have different numbers of them.
+        """
+        form = {name: value for name, value in values.items() if not name.startswith(MANY)}
+        given = {place: values.get(f"{MANY}{place}") for place in range(UNITS) if form.get(f"unit_{place}/enabled")}
+        many = {f"unit_{place}/image": list(paths)[:BATCH] for place, paths in given.items() if paths}
+        counts = [len(paths) for paths in many.values()]
+        if len(set(counts)) > 1:
+            raise BadRequest("unit_pictures", counts=", ".join(map(str, counts)))
+        names = {field: [self.server.inputs.put(data) for data in uploaded(paths)] for field, paths in many.items()}
+        jobs = range(counts[0] if counts else 1)
+        return [form | {field: kept[number] for field, kept in names.items()} for number in jobs]
 
     def numbers(self, preprocessor: str, request: gr.Request) -> list[Any]:
         """Return the sliders that a preprocessor has, those it has not hidden."""

@@ -1,11 +1,22 @@
-"""A ControlNet beside the engine ÷ beside diffusers' pipeline: the same picture, weights, dtype, steps and threads."""
+"""A step with a ControlNet beside the engine ÷ beside diffusers' pipeline, for SD 1.5 and SDXL at full size.
+
+The same weights, dtype, size and threads, each side in a process of its own, one at a time and in turns: two of SDXL in
+float32 have no room beside each other. What is timed are whole steps, from the end of one to the end of the next. The
+weights are random; SDXL's second text encoder has two of its 32 layers, which no step needs. In 4 to 6 minutes.
+"""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-from functools import partial
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from modules.engine.threads import prepare_environment
 
@@ -13,27 +24,91 @@ prepare_environment()  # before torch
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
-from diffusers import ControlNetModel, StableDiffusionControlNetPipeline  # noqa: E402
+from diffusers import (  # noqa: E402
+    ControlNetModel,
+    StableDiffusionControlNetPipeline,
+    StableDiffusionXLControlNetPipeline,
+)
 from diffusers.utils.logging import disable_progress_bar  # noqa: E402
 from PIL import Image  # noqa: E402
 from transformers.utils.logging import disable_progress_bar as disable_loading_bar  # noqa: E402
 
+from modules.events import Event, Step  # noqa: E402
 from modules.images.inputs import Inputs  # noqa: E402
 from modules.request import make_request  # noqa: E402
-from tests.benchmarks._models import NAME, UNET, full_size  # noqa: E402
-from tests.benchmarks._table import Row, in_turns, say, show  # noqa: E402
+from tests.benchmarks._models import TEXT, UNET, VAE  # noqa: E402
+from tests.benchmarks._random import write_random_folder, write_random_part  # noqa: E402
+from tests.benchmarks._table import Row, say, show  # noqa: E402
 from tests.benchmarks.pipeline import CFG, PROMPT, peak  # noqa: E402
+from tests.benchmarks.sdxl import SDXL_UNET, TEXT_2  # noqa: E402
 from tests.fake_controls import controls_folder  # noqa: E402
-from tests.fake_models import checkpoints, engine_on, write_part  # noqa: E402
+from tests.fake_models import checkpoints, engine_on  # noqa: E402
 from tests.fakes import RecordingReport  # noqa: E402
 
 SIZE = 256
-STEPS = 2
+STEPS = 3  # two of them are timed
 MOST_SECONDS, MOST_MEMORY = 1.0, 1.05
-ROUNDS = 2
-CONTROL = "full-size-control"
+DTYPE, KIND = "fp32", torch.float32
 # What a ControlNet's config holds of its U-Net's.
-COPIED = ("in_channels", "block_out_channels", "layers_per_block", "cross_attention_dim", "attention_head_dim")
+COPIED = (
+    *("in_channels", "down_block_types", "block_out_channels", "layers_per_block", "cross_attention_dim"),
+    *("attention_head_dim", "transformer_layers_per_block", "use_linear_projection", "addition_embed_type"),
+    *("addition_time_embed_dim", "projection_class_embeddings_input_dim"),
+)
+
+
+@dataclass(frozen=True)
+class Full:
+    """A full-size checkpoint, how often each side is asked, and the pipeline that has a ControlNet for it."""
+
+    unet: Mapping[str, Any]
+    text_2: Mapping[str, Any] | None
+    pipeline: Any
+    rounds: int
+
+
+MODELS = MappingProxyType(
+    {
+        "SD 1.5": Full(UNET, None, StableDiffusionControlNetPipeline, 2),
+        "SDXL": Full(SDXL_UNET, {**TEXT_2, "num_hidden_layers": 2}, StableDiffusionXLControlNetPipeline, 1),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Figures:
+    """The least seconds and processor seconds of a step, and the most GiB that the process held."""
+
+    wall: float
+    work: float
+    memory: float
+
+
+class Clock:
+    """Notes when steps end."""
+
+    def __init__(self) -> None:
+        self._ends: list[tuple[float, float]] = []
+
+    def note(self) -> None:
+        self._ends.append((time.perf_counter(), time.process_time()))
+
+    def figures(self) -> Figures:
+        steps = list(pairwise(self._ends))
+        wall, work = (min(last[place] - first[place] for first, last in steps) for place in range(2))
+        return Figures(wall, work, peak())
+
+
+class TimedReport(RecordingReport):
+    """Notes the steps it is told of."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self._clock = clock
+
+    def tell(self, event: Event) -> None:
+        if isinstance(event, Step):
+            self._clock.note()
 
 
 def hint() -> Image.Image:
@@ -43,83 +118,89 @@ def hint() -> Image.Image:
     return Image.fromarray(pixels)
 
 
-def write_control(root: Path) -> None:
-    """Write a full-size ControlNet with random weights as a folder; 0.7 GB."""
-    torch.manual_seed(0)
-    network = ControlNetModel(**{name: UNET[name] for name in COPIED})
-    config = {**dict(network.config), "_class_name": "ControlNetModel", "_diffusers_version": "0.30.0"}
-    config.pop("_use_default_values", None)
-    write_part(controls_folder(root) / CONTROL, config, "diffusion_pytorch_model", network, torch.float16)
+def write(name: str, root: Path) -> None:
+    """Write a checkpoint and its ControlNet, float16: 2.8 GB of SD 1.5, 8 GB of SDXL."""
+    full = MODELS[name]
+    write_random_folder(checkpoints(root) / name, full.unet, VAE, TEXT, full.text_2)
+    config = {key: full.unet[key] for key in COPIED if key in full.unet}
+    with torch.device("meta"):
+        network = ControlNetModel(**config)
+    told = {**config, "_class_name": "ControlNetModel", "_diffusers_version": "0.30.0"}
+    write_random_part(controls_folder(root) / f"{name}-control", told, "diffusion_pytorch_model", network)
 
 
-class Ours:
-    """The engine."""
-
-    def __init__(self, root: Path, dtype: str) -> None:
-        self.engine = engine_on(root, dtype=dtype)
-        self.picture = Inputs(root / ".easel" / "inputs").keep(hint())
-
-    def __call__(self) -> None:
-        asked = {"prompt": PROMPT, "model": NAME, "sampler": "Euler", "schedule": "Uniform", "steps": STEPS, "seed": 1}
-        unit = {"image": self.picture, "model": CONTROL}
-        request = make_request({**asked, "cfg_scale": CFG, "width": SIZE, "height": SIZE, "controls": [unit]})
-        for _ in self.engine.generate(request, RecordingReport(), lambda picture: picture):
-            pass
+def ours(name: str, root: Path) -> Figures:
+    """Make a picture with the engine."""
+    engine = engine_on(root, dtype=DTYPE)
+    picture = Inputs(root / ".easel" / "inputs").keep(hint())
+    asked = {"prompt": PROMPT, "model": name, "sampler": "Euler", "schedule": "Uniform", "steps": STEPS, "seed": 1}
+    unit = {"image": picture, "model": f"{name}-control"}
+    request = make_request({**asked, "cfg_scale": CFG, "width": SIZE, "height": SIZE, "controls": [unit]})
+    clock = Clock()
+    for _ in engine.generate(request, TimedReport(clock), lambda picture: picture):
+        pass
+    return clock.figures()
 
 
-class Theirs:
-    """The pipeline with its default settings."""
+def theirs(name: str, root: Path) -> Figures:
+    """Make a picture with diffusers' pipeline and its default settings."""
+    disable_progress_bar()
+    disable_loading_bar()  # type: ignore[no-untyped-call]
+    network = ControlNetModel.from_pretrained(controls_folder(root) / f"{name}-control", dtype=KIND)
+    pipeline = MODELS[name].pipeline.from_pretrained(checkpoints(root) / name, controlnet=network, dtype=KIND)
+    pipeline.set_progress_bar_config(disable=True)
+    clock = Clock()
 
-    def __init__(self, root: Path, dtype: str) -> None:
-        disable_progress_bar()
-        disable_loading_bar()  # type: ignore[no-untyped-call]
-        kind = {"bf16": torch.bfloat16, "fp32": torch.float32}[dtype]
-        network = ControlNetModel.from_pretrained(controls_folder(root) / CONTROL, dtype=kind)
-        self.pipeline = StableDiffusionControlNetPipeline.from_pretrained(
-            checkpoints(root) / NAME, controlnet=network, dtype=kind
-        )
-        self.pipeline.set_progress_bar_config(disable=True)
+    def ended(pipeline: object, step: int, at: object, given: dict[str, Any]) -> dict[str, Any]:
+        clock.note()
+        return given
 
-    def __call__(self) -> None:
-        self.pipeline(
-            PROMPT,
-            image=hint(),
-            height=SIZE,
-            width=SIZE,
-            num_inference_steps=STEPS,
-            guidance_scale=CFG,
-            generator=torch.Generator().manual_seed(1),
-        )
+    pipeline(
+        PROMPT,
+        image=hint(),
+        height=SIZE,
+        width=SIZE,
+        num_inference_steps=STEPS,
+        guidance_scale=CFG,
+        generator=torch.Generator().manual_seed(1),
+        callback_on_step_end=ended,
+    )
+    return clock.figures()
 
 
-def peak_of(side: str, root: Path, dtype: str) -> float:
-    """Make one picture in a process of its own and return its peak of memory in GiB."""
-    command = [sys.executable, "-m", "tests.benchmarks.controls", side, str(root), dtype]
-    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
+def asked_apart(side: str, name: str, root: Path) -> Figures:
+    """Ask one side in a process of its own."""
+    command = [sys.executable, "-m", "tests.benchmarks.controls", side, name, str(root)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-3:]
+    return Figures(*map(float, said))
+
+
+def least(figures: list[Figures]) -> Figures:
+    """Return what a side takes when nothing disturbs it."""
+    return Figures(*(min(getattr(each, name) for each in figures) for name in ("wall", "work", "memory")))
 
 
 def main() -> None:
-    with full_size() as root:
-        write_control(root)
-        engine = Ours(root, "auto")
-        engine()
-        with engine.engine.models.borrow(engine.engine.catalog.find(NAME)) as model:
-            dtype = {torch.bfloat16: "bf16", torch.float32: "fp32"}[model.dtype]
-        pipeline = Theirs(root, dtype)
-        ours, theirs, work = in_turns(partial(engine), partial(pipeline), ROUNDS)
-        row = Row(f"{SIZE}×{SIZE} (processor time {work:.3f})", ours, theirs, MOST_SECONDS)
-        title = f"Full size with a ControlNet in {dtype}, {STEPS} steps"
-        show(f"{title}: Easel ÷ diffusers' pipeline", [row], "s", ("Easel", "diffusers"))
-        del engine, pipeline, model
-        row = Row(f"{SIZE}×{SIZE}", peak_of("ours", root, dtype), peak_of("theirs", root, dtype), MOST_MEMORY)
-        show(f"{title}: peak of memory", [row], "GiB", ("Easel", "diffusers"))
+    seconds, memory = [], []
+    for name, full in MODELS.items():
+        with tempfile.TemporaryDirectory(prefix="easel-benchmark-") as place:
+            write(name, Path(place))
+            found: dict[str, list[Figures]] = {"ours": [], "theirs": []}
+            for _ in range(full.rounds):
+                for side, figures in found.items():
+                    figures.append(asked_apart(side, name, Path(place)))
+        us, them = least(found["ours"]), least(found["theirs"])
+        what = f"{name} (processor time {us.work / them.work:.3f})"
+        seconds.append(Row(what, us.wall, them.wall, MOST_SECONDS))
+        memory.append(Row(name, us.memory, them.memory, MOST_MEMORY))
+    title = f"Full size with a ControlNet in {DTYPE}, {SIZE}×{SIZE}"
+    show(f"{title}: a step, Easel ÷ diffusers' pipeline", seconds, "s", ("Easel", "diffusers"))
+    show(f"{title}: peak of memory", memory, "GiB", ("Easel", "diffusers"))
 
 
 if __name__ == "__main__":
     if len(sys.argv) == 4:
-        side, place, dtype = sys.argv[1:]
-        make = Ours(Path(place), dtype) if side == "ours" else Theirs(Path(place), dtype)
-        make()
-        say(str(peak()))
+        made = {"ours": ours, "theirs": theirs}[sys.argv[1]](sys.argv[2], Path(sys.argv[3]))
+        say(f"{made.wall} {made.work} {made.memory}")
     else:
         main()

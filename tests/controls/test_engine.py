@@ -175,7 +175,7 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Engine, str]:
     write_control_file(places / "wide.safetensors", make_controlnet({**UNET, "block_out_channels": [32, 96]}))
     write_state(places / "lllite.safetensors", {"lllite_unet_x.down.weight": _zeros()})
     write_state(
-        places / "face.safetensors", {"image_proj.proj.weight": _zeros(), "ip_adapter.1.to_k_ip.weight": _zeros()}
+        places / "face.safetensors", {"image_proj.norm.weight": _zeros(), "ip_adapter.1.to_k_ip.weight": _zeros()}
     )
     write_state(places / "words.safetensors", {"emb_params": _zeros()})
     name = Inputs(folder / ".easel" / "inputs").keep(Image.new("RGB", (64, 64), "white"))
@@ -195,7 +195,7 @@ def test_the_catalog_knows_their_families(mixed: tuple[Engine, str]) -> None:
         "face": "control_unsupported",
         "words": "control_unknown",
     }
-    with pytest.raises(WrongFamily, match=r"face\.safetensors is of the kind IP-Adapter"):
+    with pytest.raises(WrongFamily, match=r"face\.safetensors is of the kind IP-Adapter FaceID"):
         mixed[0].catalog.find("face", "controlnet")
 
 

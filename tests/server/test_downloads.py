@@ -110,6 +110,7 @@ def test_a_file_comes_to_where_its_kind_lies(place: Place, site: Web) -> None:
         (safetensors("clip_g", "clip_l"), "/b.safetensors", "embedding"),
         (safetensors("encoder.down.0.block.0.conv1.weight", "decoder.conv_in.weight"), "/c.safetensors", "vae"),
         (safetensors("control_model.zero_convs.0.0.weight"), "/d.safetensors", "controlnet"),
+        (safetensors("ip_adapter.1.to_k_ip.weight"), "/i.safetensors", "controlnet"),
         (safetensors("conv_first.weight", "body.0.rdb1.conv1.weight"), "/e.safetensors", "upscaler"),
         (safetensors("unet.down_blocks.0.attentions.0.lora_A.weight"), "/f.safetensors", "lora"),
         (PLAIN, "/LyCORIS/g.safetensors", "lora"),  # the address is all there is

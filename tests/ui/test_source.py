@@ -1,11 +1,12 @@
 """What of a form becomes part of a request: pictures, masks, paint, and the units of ControlNet."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageColor, ImageDraw
 
 from modules.errors import BadRequest
 from modules.offers import PreprocessorOffer, Slider
@@ -15,6 +16,7 @@ from modules.ui.page_words import PageWords
 from modules.ui.painter import layer_of
 from modules.ui.source import suiting
 from modules.ui.tab import Page
+from modules.ui.tabs.controlnet import ControlNet
 from modules.ui.tabs.img2img import Img2img
 from modules.ui.tabs.inpaint import Inpaint
 from modules.ui.top import build_top
@@ -154,6 +156,33 @@ def test_units_that_are_on_become_controls(server: Server) -> None:
     (unit,) = controls_of(server, form)
     assert (unit["model"], unit["preprocessor"], unit["image"]) == ("edges", "canny", "0" * 64)
     assert "enabled" not in unit and not any(name.startswith("option_") for name in unit)
+
+
+def test_a_unit_with_many_pictures_makes_a_job_of_each(page: Page, tmp_path: Path) -> None:
+    """In the n-th, each unit has its n-th picture; one with a single picture keeps it, one that is off says nothing."""
+    with page.blocks:
+        maker = ControlNet(page, "controlnet")
+    colours = ("red", "green", "blue")
+    files = []
+    for colour in colours:
+        files.append(str(tmp_path / f"{colour}.png"))
+        Image.new("RGB", (64, 64), colour).save(files[-1])
+    alone = page.server.inputs.keep(Image.new("RGB", (64, 64), "white"))
+    on = {
+        "unit_0/enabled": True,
+        "unit_0/model": "a",
+        "unit_1/enabled": True,
+        "unit_1/model": "b",
+        "unit_1/image": alone,
+    }
+    requests = maker.asked(form_of(maker, **on, many_0=files, many_1=None, many_2=files[:2]))
+    shown = [[page.server.inputs.open(unit.image).getpixel((3, 3)) for unit in each.controls] for each in requests]
+    assert shown == [[ImageColor.getrgb(colour), (255, 255, 255)] for colour in colours]
+    assert set(maker.besides()) == {"many_0", "many_1", "many_2"}
+    (one,) = maker.asked(form_of(maker, **on | {"unit_0/image": alone}, many_0=[]))
+    assert [unit.image for unit in one.controls] == [alone, alone]
+    with pytest.raises(BadRequest, match=r"different numbers of pictures \(3, 2\)"):
+        maker.asked(form_of(maker, **on, many_0=files, many_1=files[:2]))
 
 
 def test_the_numbers_of_a_preprocessor_go_by_its_names_within_its_bounds() -> None:

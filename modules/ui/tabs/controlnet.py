@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from gradio.components import Component
+
 from modules.hooks import hookimpl
 from modules.library.pictures import PictureRow
 from modules.request import Request
@@ -30,13 +32,21 @@ class ControlNet(Maker):
         """Build the units."""
         self.units = Units(self.server, self.words, form)
 
+    def besides(self) -> dict[str, Component]:
+        """Return the files of batches."""
+        return self.units.besides()
+
     def controls(self, values: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return the units of this tab's own form."""
         return controls_of(self.server, values)
 
     def asked(self, values: Mapping[str, Any]) -> list[Request]:
-        """Return the request."""
-        return [self.request({name: value for name, value in values.items() if not name.startswith("unit_")}, values)]
+        """Return the request, or one for each picture where a unit has many."""
+        requests = []
+        for form in self.units.batches(values):
+            plain = {name: value for name, value in form.items() if not name.startswith("unit_")}
+            requests.append(self.request(plain, form))
+        return requests
 
     def taken(self, row: PictureRow) -> Iterator[tuple[str, Any]]:
         """Take the picture as the first unit's, and what it was made with."""

@@ -1,6 +1,6 @@
 """The tab that paints over a picture, or over a sketch of one."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gradio as gr
@@ -15,10 +15,10 @@ from modules.ui.fields import Form
 from modules.ui.painter import Painter, layer_of
 from modules.ui.source import COLOURS, SourceMaker
 from modules.ui.tab import Page, Tab
+from modules.ui.uploads import uploaded
 from modules.ui.well import Well
 
 NAME = "img2img"
-BATCH = 100  # pictures of one click
 
 
 @hookimpl
@@ -59,7 +59,7 @@ class Img2img(SourceMaker):
         """Return one request for the picture, or one for each picture of a batch."""
         form = dict(values)
         painted, many = form.pop("painted", ""), form.pop("many", None) or []
-        names = [self.server.inputs.put(data) for data in uploaded(many, BATCH)] or [form.get("init/image") or ""]
+        names = [self.server.inputs.put(data) for data in uploaded(many)] or [form.get("init/image") or ""]
         requests = []
         for name in names:
             image = self.opened(name)
@@ -77,10 +77,3 @@ class Img2img(SourceMaker):
             return {}
         width, height = scaled_size(image.width, image.height, factor, *SIZE)
         return {"width": width, "height": height}
-
-
-def uploaded(paths: Sequence[str], most: int) -> Iterator[bytes]:
-    """Yield the bytes of files that Gradio has taken in for this page, at most `most` of them."""
-    for path in list(paths)[:most]:
-        with open(path, "rb") as file:
-            yield file.read()

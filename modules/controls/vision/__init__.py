@@ -1,0 +1,1 @@
+"""Image encoders of CLIP: what they are made of, and what they see in a picture."""
