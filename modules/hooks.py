@@ -114,7 +114,10 @@ class Hooks:
 
     @hookspec
     def around_predict(self, job: JobView) -> Ring | None:
-        """Wrap `predict(x, sigma, conditioning) -> x0`: one network call under one conditioning."""
+        """Wrap `predict(x, sigma, conditioning) -> x0`: one network call under one conditioning.
+
+        Where a picture is made in tiles that become one at every step, it is one call for each of them.
+        """
 
     @hookspec
     def around_denoise(self, job: JobView) -> Ring | None:

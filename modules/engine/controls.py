@@ -20,6 +20,7 @@ from modules.engine.job import Job
 from modules.errors import BadRequest
 from modules.families.family import Conditioning, Header, Model
 from modules.images.inputs import Inputs
+from modules.images.mask import Box
 from modules.model_manager.annotators import Annotators
 from modules.model_manager.catalog import Catalog, ModelFile, stamp_of
 from modules.model_manager.control_check import KIND, checked_controls
@@ -58,23 +59,28 @@ class Controls:
         """Return `request` with the names of its controls as they are known; see `checked_controls`."""
         return checked_controls(request, checkpoint, self._catalog, offers, self._inputs.has, self.kinds)
 
-    def rings(self, job: Job, model: Model, sigmas: Sequence[float]) -> list[Ring]:
-        """Return the rings of the units of `job` that do anything, the first unit's innermost.
+    def rings(self, job: Job, model: Model, sigmas: Sequence[float], tiles: Sequence[Box] = ()) -> list[list[Ring]]:
+        """Return the rings of the units of `job` that do anything, the first unit's innermost, for each of `tiles`.
 
+        Each tile's see the part of their hints that lies there; without tiles there is one answer, for the whole.
         Raises `BadRequest`, `ModelError` or torch's own error when there is no room.
         """
-        found = []
+        boxes = tiles or [(0, 0, job.width, job.height)]
+        found: list[list[Ring]] = [[] for _ in boxes]
         for unit in active(job.request):
-            hint = self._hint(unit, job.request, job.width, job.height)
-            guide = Guide(
-                hint=_tensor(hint, model.device),
-                weight=unit.weight,
-                mode=unit.mode,
-                mask=self._mask(unit, job.width, job.height, model.device),
-                options=self.preprocessors[unit.preprocessor].settled(unit.options),
-                kinds=self.preprocessors[unit.preprocessor].tags,
-            )
-            found.append(within(self._loaded(unit, model).ring(model, guide), sigmas, unit.start, unit.end))
+            hint = _tensor(self._hint(unit, job.request, job.width, job.height), model.device)
+            mask = self._mask(unit, job.width, job.height, model.device)
+            loaded = self._loaded(unit, model)
+            for rings, box in zip(found, boxes, strict=True):
+                guide = Guide(
+                    hint=_part(hint, box),
+                    weight=unit.weight,
+                    mode=unit.mode,
+                    mask=None if mask is None else _part(mask, box),
+                    options=self.preprocessors[unit.preprocessor].settled(unit.options),
+                    kinds=self.preprocessors[unit.preprocessor].tags,
+                )
+                rings.append(within(loaded.ring(model, guide), sigmas, unit.start, unit.end))
         return found
 
     def used(self, job: Job) -> tuple[UsedControl, ...]:
@@ -223,6 +229,10 @@ def _resolution(unit: Control, picture: Pixels, width: int, height: int) -> int:
 def _tensor(picture: Pixels, device: torch.device) -> Tensor:
     """Return (1, 3, H, W), 0..1, of (H, W, 3)."""
     return torch.from_numpy(picture).permute(2, 0, 1)[None].to(device, torch.float32) / 255
+
+
+def _part(pixels: Tensor, box: Box) -> Tensor:
+    return pixels[..., box[1] : box[3], box[0] : box[2]]
 
 
 def _trim(kept: OrderedDict[Any, Any], most: int) -> None:

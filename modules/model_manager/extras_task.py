@@ -39,8 +39,8 @@ def settled_extras(task: Extras, catalog: Catalog, offered: Sequence[str]) -> Ex
     Raises `BadRequest` for an upscaler that is not there, for faces without a model to restore them, and when there
     is nothing to do; an error of its own for a file that cannot be loaded.
     """
-    first = _upscaler(task.upscaler, catalog, offered)
-    second = _upscaler(task.second, catalog, offered) if task.second_visibility else NO_UPSCALER
+    first = upscaler_named(task.upscaler, catalog, offered)
+    second = upscaler_named(task.second, catalog, offered) if task.second_visibility else NO_UPSCALER
     if first == NO_UPSCALER:
         second = NO_UPSCALER
     for which, folder in RESTORERS.items():
@@ -52,7 +52,11 @@ def settled_extras(task: Extras, catalog: Catalog, offered: Sequence[str]) -> Ex
     return settled
 
 
-def _upscaler(name: str, catalog: Catalog, offered: Sequence[str]) -> str:
+def upscaler_named(name: str, catalog: Catalog, offered: Sequence[str]) -> str:
+    """Return the upscaler of that name as it is called; "" means the one that does nothing.
+
+    Raises `BadRequest` with the names there are, and an error of its own for a file that cannot be loaded.
+    """
     wanted = name.strip() or NO_UPSCALER
     known = next((each for each in offered if each.lower() == wanted.lower()), None)
     if known is not None:

@@ -47,10 +47,19 @@ class Jobs:
             self._listeners.append(listener)
 
     def add(
-        self, request: Request, owner: str, origin: str = "", native_size: int = UNKNOWN_SIZE, priority: int = 0
+        self,
+        request: Request,
+        owner: str,
+        origin: str = "",
+        native_size: int = UNKNOWN_SIZE,
+        priority: int = 0,
+        pixels: int = 0,
     ) -> str:
-        """Queue `request` (its seed drawn) and return the job's id. It survives whatever happens from here on."""
-        pixels = (request.width or native_size) * (request.height or native_size)
+        """Queue `request` (its seed drawn) and return the job's id. It survives whatever happens from here on.
+
+        `pixels` are those of one of its pictures, where its width and height do not say it.
+        """
+        pixels = pixels or (request.width or native_size) * (request.height or native_size)
         return self._add(
             request, owner, origin, request.images, float(pixels * request.steps * request.images), priority
         )

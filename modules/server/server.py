@@ -11,6 +11,7 @@ from modules.images import metadata
 from modules.images.enlarging import enlarged
 from modules.images.files import PictureFiles
 from modules.images.inputs import Inputs
+from modules.images.tiles import tiled_size
 from modules.library.database import Database
 from modules.library.gallery import Gallery
 from modules.library.pictures import LOCAL, Library
@@ -20,6 +21,7 @@ from modules.model_manager.catalog import Catalog
 from modules.model_manager.control_check import checked_controls, find_preprocessor
 from modules.model_manager.extras_task import settled_extras
 from modules.model_manager.file_tasks import settled_file_task
+from modules.model_manager.tiles_check import checked_tiles
 from modules.offers import Offers, gather
 from modules.plugins import Plugins
 from modules.request import Request
@@ -150,9 +152,17 @@ class Server:
         model = self.catalog.find(asked.model)
         special = asked.vae in ("", AUTOMATIC, OWN)
         vae = asked.vae if special else self.catalog.find(asked.vae, "vae").name
+        asked = checked_tiles(asked, self.catalog, self.offers.upscalers, self.inputs)
         asked = checked_controls(asked, model, self.catalog, self.offers, self.inputs.has)
         asked = asked.model_copy(update={"model": model.name, "vae": vae}).with_seed()
-        return self.jobs.add(asked, owner, origin, model.native_size or UNKNOWN_SIZE)
+        return self.jobs.add(asked, owner, origin, model.native_size or UNKNOWN_SIZE, pixels=self._pixels(asked))
+
+    def _pixels(self, request: Request) -> int:
+        """Return how many pixels a picture of `request` has that is made in tiles; 0: its width and height say so."""
+        if request.init is None or request.tiles is None:
+            return 0
+        width, height = tiled_size(self.inputs.open(request.init.image).size, request.tiles.scale)
+        return width * height
 
     def submit_file(self, task: FileTask, owner: str = LOCAL, origin: str = "") -> str:
         """Queue the making of a checkpoint file and return the job's id.
