@@ -16,7 +16,7 @@ METHODS = ("none", "sum", "difference")
 FORMS = ("safetensors", "diffusers")
 FLIPS = ("horizontal", "vertical", "both")
 NAME_LENGTH = 200  # characters
-MOST_PICTURES = 200  # of one task
+MOST_PICTURES = 500  # of one task
 LARGEST_SIDE = 16_384  # pixels of a picture that is made larger
 NO_UPSCALER = "None"
 

@@ -27,7 +27,7 @@ def test_a_picture_is_brought_enlarged_and_found_again(visit: Visit, tmp_path: P
     (tmp_path / "bad.png").write_bytes(b"<html>no picture</html>")
     studio = visit()
     page, tab = studio.page, open_tab(studio)
-    page.set_input_files("#extras input[type=file]", [str(tmp_path / "my scene.png"), str(tmp_path / "bad.png")])
+    page.set_input_files("#extras .drop input[type=file]", [str(tmp_path / "my scene.png"), str(tmp_path / "bad.png")])
     expect(tab.get_by_alt_text("my scene")).to_be_visible(timeout=PATIENCE)
     expect(page.get_by_text("bad.png: This is a web page")).to_be_visible(timeout=PATIENCE)
     assert all("422" in fault for fault in studio.faults)

@@ -63,22 +63,22 @@ def tab(server: Server, monkeypatch: pytest.MonkeyPatch) -> ExtrasTab:
 
 def brought(tab: ExtrasTab, *titles: str) -> str:
     put = [[tab.server.inputs.keep(scene(30 + place, 30)), title] for place, title in enumerate(titles)]
-    return str(tab.bring("[]", event(put=put, refused=[]), VISIT)[0])
+    return str(tab.pile.bring("[]", event(put=put, refused=[]), VISIT)[0])
 
 
 def test_pictures_come_and_go(tab: ExtrasTab) -> None:
     names = brought(tab, "one.png", "path/to/<b>two.jpg")
-    assert [title for _, title in json.loads(names)] == ["one", "<b>two"]
-    again = tab.bring(names, event(put=json.loads(names), refused=[]), VISIT)[0]
+    assert [title for _, title in json.loads(names)] == ["one", "path/to/<b>two"]
+    again = tab.pile.bring(names, event(put=json.loads(names), refused=[]), VISIT)[0]
     assert len(json.loads(again)) == 2
-    left, shown = tab.leave_out(names, event(act="remove", name=json.loads(names)[0][0]), VISIT)
+    left, shown = tab.pile.leave_out(names, event(act="remove", name=json.loads(names)[0][0]), VISIT)
     assert len(json.loads(left)) == 1 and "<b>" not in shown
-    assert tab.leave_out(names, event(act="clear"), VISIT)[0] == "[]"
+    assert tab.pile.leave_out(names, event(act="clear"), VISIT)[0] == "[]"
 
 
 def test_what_was_refused_is_said_and_what_was_not_kept_is_left_out(tab: ExtrasTab, warned: list[str]) -> None:
     told = event(put=[["0" * 64, "gone.png"], ["../x", "a"], "odd", [1, 2]], refused=["<i>bad.png: no picture"])
-    assert tab.bring("not json", told, VISIT)[0] == "[]"
+    assert tab.pile.bring("not json", told, VISIT)[0] == "[]"
     assert warned == ["&lt;i&gt;bad.png: no picture"]
 
 
@@ -90,7 +90,7 @@ def test_a_job_is_added_and_a_fresh_page_finds_it(tab: ExtrasTab) -> None:
     task = found.task
     assert (task.scale, task.width, task.names, task.flips) == (3.0, None, ("one", "two"), ("both",))
     fresh = tab.load(VISIT)
-    assert fresh[tab.job] == job and json.loads(fresh[tab.brought]) == json.loads(names)
+    assert fresh[tab.job] == job and json.loads(fresh[tab.pile.brought]) == json.loads(names)
     assert fresh[tab.parts["scale"]]["value"] == 3
     assert "one: Lanczos" in fresh[tab.progress]
 

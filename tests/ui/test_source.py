@@ -11,7 +11,7 @@ from modules.errors import BadRequest
 from modules.offers import PreprocessorOffer, Slider
 from modules.server.server import Server
 from modules.ui.fields import as_request
-from modules.ui.page_words import PageWords
+from modules.ui.page_words import PageWords, explain
 from modules.ui.painter import drawn, layer_of
 from modules.ui.source import suiting
 from modules.ui.tab import Page
@@ -82,6 +82,30 @@ def test_a_picture_becomes_a_request_and_paint_on_it_is_part_of_it(page: Page) -
     assert (image.getpixel((3, 3)), image.getpixel((40, 40))) == ((255, 0, 0), (0, 0, 255))
     with pytest.raises(BadRequest, match=r"from 0\.0 to 4\.0"):
         maker.asked(form_of(maker, **{"init/image": name, "scale_by": 9}))
+
+
+def test_a_picture_is_made_larger_in_tiles_of_width_and_height_when_asked_to(page: Page) -> None:
+    with page.blocks:
+        maker = Img2img(page, "img2img")
+    name = page.server.inputs.keep(Image.new("RGB", (64, 64), "blue"))
+    form = form_of(maker, **{"init/image": name, "scale_by": 2, "width": 96, "height": 64, "tiles/overlap": 16})
+    (plain,) = maker.asked(form)
+    assert plain.tiles is None and plain.width == 128
+    (request,) = maker.asked({**form, "in_tiles": True, "tiles/scale": 3, "tiles/joined": "step"})
+    assert request.tiles is not None and (request.width, request.height) == (96, 64)
+    assert (request.tiles.scale, request.tiles.overlap, request.tiles.joined) == (3, 16, "step")
+    with pytest.raises(BadRequest) as refused:
+        maker.asked({**form, "in_tiles": True, "tiles/scale": 9})
+    assert "Times as large is 9" in explain(refused.value, load_words())
+
+
+def test_many_pictures_are_a_job_each(page: Page) -> None:
+    with page.blocks:
+        maker = Img2img(page, "img2img")
+    names = [page.server.inputs.keep(Image.new("RGB", (64, 64), colour)) for colour in ("red", "blue")]
+    many = json.dumps([[name, "folder/x"] for name in names])
+    asked = maker.asked(form_of(maker, many=many, editor={"layers": [paint()]}))
+    assert [each.init.image for each in asked if each.init is not None] == names
 
 
 def test_what_is_painted_is_the_mask_and_colours_count_only_when_kept(page: Page) -> None:

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
-from pathlib import PurePath
 from types import MappingProxyType
 from typing import Any
 
@@ -16,11 +15,11 @@ from modules.server.views import Job
 from modules.tasks import FLIPS, MOST_PICTURES, NO_UPSCALER, Extras, make_extras
 from modules.ui import pieces, result_panel
 from modules.ui.device import device_of
-from modules.ui.extras_panel import RESULT, SOURCE, Brought, result, source
-from modules.ui.maker import sent
+from modules.ui.extras_panel import RESULT, result
 from modules.ui.markup import Html, element
 from modules.ui.page_words import explain
 from modules.ui.panel import panel
+from modules.ui.pile import Brought, Pile, brought
 from modules.ui.tab import Page, Tab
 from modules.ui.watch import BUSY, IDLE, OWNER
 from modules.words import Words
@@ -55,16 +54,15 @@ class ExtrasTab:
         self.words = page.words
         self.server = page.server
         # What this page brought, follows and has seen travels with it; the server keeps nothing about a page.
-        self.brought = gr.Textbox("[]", visible=False)
+        self.pile = Pile(self.server, self.words, NAME, MOST_PICTURES, pastes=True)
         self.job = gr.Textbox("", visible=False)
         self.seen = gr.Textbox("", visible=False)
         self.listed = gr.Textbox("", visible=False)
         self.timer = gr.Timer(IDLE)
-        self.arrival = gr.Textbox("", visible="hidden", elem_id="extras_arrival")  # what another tab sends
         self.parts: dict[str, Any] = {}
         with gr.Column(elem_id=NAME, min_width=0), gr.Row(elem_classes="halves"):
             with gr.Column(elem_classes="asked", min_width=0):
-                self._source()
+                self.pile.build()
                 with gr.Column(elem_classes="card", min_width=0):
                     self._size()
                     self._faces()
@@ -73,9 +71,6 @@ class ExtrasTab:
             with gr.Column(elem_classes="got", min_width=0):
                 self.progress = panel("extras_progress")
                 self.result = _panel("extras_result", RESULT)
-
-    def _source(self) -> None:
-        self.source = _panel("extras_source", SOURCE)
 
     def _size(self) -> None:
         words = self.words
@@ -152,16 +147,14 @@ class ExtrasTab:
         told = [self.job, self.seen, self.listed]
         once: dict[str, Any] = {"trigger_mode": "once", **QUEUED}
         many: dict[str, Any] = {"trigger_mode": "multiple", **QUEUED}
-        self.start.click(self.add, self.brought, self.watched, inputs_kwargs=self.parts, **once)
-        self.source.put(self.bring, self.brought, [self.brought, self.source], **many)
-        self.arrival.change(self.arrive, self.arrival, [self.brought, self.source], **QUIET)
+        self.start.click(self.add, self.pile.brought, self.watched, inputs_kwargs=self.parts, **once)
+        self.pile.connect()
         self.page.timers[NAME] = self.timer
-        self.source.act(self.leave_out, self.brought, [self.brought, self.source], **many)
         self.timer.tick(self.look, told, [*self.watched, self.listed, *self.lists], **QUIET)
         self.progress.act(self.act, self.job, self.watched, **many)
         self.result.act(self.pick, self.job, self.result, **QUIET)
         self.parts["mode"].change(self.show, self.parts["mode"], [self.by, self.to], **QUIET)
-        fresh = [self.brought, self.source, self.listed, *self.watched, self.lacking, *self.parts.values()]
+        fresh = [*self.pile.outputs, self.listed, *self.watched, self.lacking, *self.parts.values()]
         self.page.blocks.load(self.load, None, fresh, **QUIET)
 
     def load(self, request: gr.Request) -> Any:
@@ -169,14 +162,15 @@ class ExtrasTab:
         words = self.words.heard(request)
         jobs = self.server.jobs.recent(SEARCHED)
         last = next((each for each in jobs if isinstance(each.task, Extras)), None)
-        brought: list[Brought] = []
+        there: list[Brought] = []
         if last is not None and isinstance(last.task, Extras):
             named = [(name, last.task.name_of(place)) for place, name in enumerate(last.task.pictures)]
-            brought = [each for each in named if self.server.inputs.has(each[0])]
+            there = [each for each in named if self.server.inputs.has(each[0])]
         names = self._names()
         kept = self.server.forms.load(OWNER, NAME)
         updates: dict[Any, Any] = dict(zip(self.watched, self._watched(last, words), strict=True))
-        updates |= {self.brought: json.dumps(brought), self.source: source(brought, words), self.listed: self._mark()}
+        updates |= {self.pile.brought: json.dumps(there), self.pile.panel: self.pile.shown(there, words)}
+        updates |= {self.listed: self._mark()}
         updates |= {self.lacking: self._lacking(words)}
         for name, part in self.parts.items():
             value = kept.get(name, part.value)
@@ -193,40 +187,11 @@ class ExtrasTab:
         """Show the fields of one way to say how large."""
         return gr.update(visible=mode != "to"), gr.update(visible=mode == "to")
 
-    def bring(self, brought: str, event: gr.EventData, request: gr.Request) -> Any:
-        """Take in pictures that the page has put; say which ones were refused, and why."""
-        told = dict(event._data or {})
-        words = self.words.heard(request)
-        pictures = _brought(brought)
-        for name, title in _pairs(told.get("put")):
-            if self.server.inputs.has(name) and name not in [each for each, _ in pictures]:
-                pictures.append((name, PurePath(title).stem[:200]))
-        refused = [str(each)[:300] for each in told.get("refused", []) if isinstance(each, str)][:5]
-        if len(pictures) > MOST_PICTURES:
-            refused.append(words.say("errors.extras_pictures", most=MOST_PICTURES))
-        if refused:
-            gr.Warning(pieces.plain("\n".join(refused)))
-        return json.dumps(pictures[:MOST_PICTURES]), source(pictures[:MOST_PICTURES], words)
-
-    def arrive(self, told: str, request: gr.Request) -> Any:
-        """Take a picture that another tab sends, in place of those that were there."""
-        row = self.server.library.get(sent(told))
-        if row is None:
-            return [gr.skip()] * 2
-        pictures = [(self.server.inputs.put(row.path.read_bytes()), row.path.stem)]
-        return json.dumps(pictures), source(pictures, self.words.heard(request))
-
-    def leave_out(self, brought: str, event: gr.EventData, request: gr.Request) -> Any:
-        """Take a picture, or all of them, off the list."""
-        told = dict(event._data or {})
-        left = [each for each in _brought(brought) if told.get("act") == "remove" and each[0] != told.get("name")]
-        return json.dumps(left), source(left, self.words.heard(request))
-
-    def add(self, brought: str, request: gr.Request, **values: Any) -> Any:
+    def add(self, told: str, request: gr.Request, **values: Any) -> Any:
         """Add a job; one that is not allowed is answered with what is, and changes nothing."""
         words = self.words.heard(request)
         try:
-            task = make_extras(_asked(values, _brought(brought)))
+            task = make_extras(_asked(values, brought(told)))
             origin = device_of(request.headers.get("user-agent", ""), words)
             job = self.server.submit_extras(task, OWNER, origin)
         except EaselError as error:
@@ -290,23 +255,6 @@ class ExtrasTab:
 
 def _panel(name: str, script: str) -> gr.HTML:
     return gr.HTML("", elem_id=name, js_on_load=script, apply_default_css=False, elem_classes="panel")
-
-
-def _brought(text: str) -> list[Brought]:
-    """Return the pictures a page carries; what does not fit is left out."""
-    try:
-        return _pairs(json.loads(text or "[]"))
-    except (ValueError, RecursionError):
-        return []
-
-
-def _pairs(told: object) -> list[Brought]:
-    pairs = told if isinstance(told, list) else []
-    return [
-        (each[0], each[1])
-        for each in pairs[: MOST_PICTURES + 1]
-        if isinstance(each, list) and len(each) == 2 and all(isinstance(part, str) for part in each)
-    ]
 
 
 def _asked(values: Mapping[str, Any], pictures: Sequence[Brought]) -> dict[str, Any]:
