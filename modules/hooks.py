@@ -82,6 +82,10 @@ class Hooks:
         """Offer upscalers (`modules.upscalers.upscaler.Upscaler`): an image in, one of exactly the asked size out."""
 
     @hookspec
+    def captioners(self) -> Sequence[Named]:  # type: ignore[empty-body]
+        """Offer captioners (`modules.captioners.captioner.Captioner`): a picture in, a sentence about it out."""
+
+    @hookspec
     def scripts(self) -> Sequence[Named]:  # type: ignore[empty-body]
         """Offer scripts: one request in, several requests out (plots, loops)."""
 

@@ -19,6 +19,9 @@ class UsedControl(BaseModel):
     resolution: int = 0  # pixels of the shorter side that the preprocessor looked at
 
 
+CAPTION = "Caption"  # in `Recipe.postprocessing`: what a picture shows, in words
+
+
 class UsedTiles(BaseModel):
     """The tiles a picture was painted over in: as `asked` for, and how large one was, in pixels."""
 

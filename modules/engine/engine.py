@@ -13,8 +13,10 @@ from typing import TypeVar
 import torch
 from PIL import Image
 
+from modules.captioners.captioner import Captioner
 from modules.engine import device as devices
 from modules.engine.canvas import prepare, size_of, tiles_of
+from modules.engine.captions import Captions
 from modules.engine.conditioning import Encode, Encoder
 from modules.engine.controls import Controls
 from modules.engine.denoise import denoise
@@ -40,6 +42,7 @@ from modules.images.resize import flattened
 from modules.images.tiles import tiled_size
 from modules.model_manager.annotators import Annotators
 from modules.model_manager.autoencoders import Autoencoders
+from modules.model_manager.caption_files import CaptionFiles
 from modules.model_manager.catalog import Catalog, ModelFile
 from modules.model_manager.learned import Vocabulary
 from modules.model_manager.residency import ModelManager
@@ -52,7 +55,7 @@ from modules.result import Picture, Recipe
 from modules.sampling.sampler import Sampler
 from modules.sampling.schedules import Schedule, sigmas_for
 from modules.settings import Settings
-from modules.tasks import Detect, Extras, FileTask
+from modules.tasks import Detect, Extras, FileTask, Interrogate
 
 T = TypeVar("T")
 Hashes = dict[str, dict[str, str]]  # kind of network -> name -> short hash
@@ -82,7 +85,9 @@ class Engine:
         self.autoencoders = Autoencoders(catalog)
         room = partial(self.models.evict, "")
         self.upscaling = Upscaling(plugins, catalog, self.device, settings.upscale_tile, settings.upscale_overlap, room)
-        self.postprocessor = Postprocessor(catalog, self.inputs, self.upscaling)
+        kinds = plugins.offered("captioners", Captioner)
+        self.captions = Captions(CaptionFiles(settings, kinds), self.device, room)
+        self.postprocessor = Postprocessor(catalog, self.inputs, self.upscaling, self.captions)
         self.controls = Controls(catalog, plugins, self.inputs, Annotators.of(settings, self.device))
         self._encoder: Encoder | None = None
         self._exact: set[tuple[ModelFile, ModelFile | None]] = set()  # whose decoding needs float32
@@ -173,6 +178,13 @@ class Engine:
         """
         return self.controls.detect(task)
 
+    def interrogate(self, task: Interrogate, report: Report) -> str:
+        """Say in words what a picture shows.
+
+        Raises `BadRequest` for a picture that is gone, `UnknownModel` and `BrokenFile` for a model that is not there.
+        """
+        return self.captions.say(task.captioner, self.inputs.open(task.image), report)
+
     def load(self, name: str) -> None:
         """Load the checkpoint of that name; raises `ModelError` or `OutOfMemory` when that cannot be."""
         file = self.catalog.hashed(self.catalog.find(name))
@@ -194,6 +206,7 @@ class Engine:
         self._encoder = None
         self.networks.forget()
         self.upscaling.forget()
+        self.captions.forget()
         self.controls.forget()
 
     def _climb(self, ladder: Ladder, pictures: int, file: ModelFile, shortage: NoRoom) -> None:

@@ -1,7 +1,9 @@
 """What of a form becomes part of a request: pictures, masks, paint, and the units of ControlNet."""
 
 import json
-from typing import Any
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import gradio as gr
 import pytest
@@ -21,7 +23,11 @@ from modules.ui.top import build_top
 from modules.ui.units import controls_of, options_of
 from modules.ui.well import well
 from modules.words import load_words
+from tests.fake_captioners import put_blip
+from tests.serving import running
 from tests.ui.conftest import put_picture
+
+VISIT = cast(gr.Request, SimpleNamespace(headers={}))
 
 
 @pytest.fixture
@@ -146,6 +152,30 @@ def test_paint_that_was_kept_counts_for_its_picture_only(server: Server) -> None
     for other in ("", "nonsense", "[]", json.dumps({"on": "b", "layer": layer}), json.dumps({"on": "a", "layer": 5})):
         assert layer_of(server, other, "a") is None
     assert drawn(None) is None and drawn({"layers": [Image.new("RGBA", (8, 8))]}) is None
+
+
+def test_a_picture_is_described_in_the_prompt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("modules.ui.source.gr.Warning", said.append)
+    with running(tmp_path) as server:
+        words = PageWords()
+        with gr.Blocks() as blocks:
+            top = build_top(server, words)
+            maker = Inpaint(Page(server, words, blocks, top.model, top.health, top), "inpaint")
+            maker.connect()
+        name = server.inputs.keep(Image.new("RGB", (64, 64), "blue"))
+        assert maker.can_describe()["visible"] is True
+        assert maker.interrogate(name, VISIT) == f"a picture called {name[:4]}"
+        assert maker.interrogate("", VISIT) == gr.skip() and "There is no picture yet" in said[0]
+        assert maker.interrogate("0" * 64, VISIT) == gr.skip() and len(said) == 2
+
+
+def test_nobody_describes_pictures_where_there_is_no_captioner(page: Page) -> None:
+    with page.blocks:
+        maker = Img2img(page, "img2img")
+        assert maker.describe.visible is False
+        put_blip(page.server.settings.data_dir)
+        assert maker.can_describe()["visible"] is True, "a model was put there meanwhile"
 
 
 def test_units_that_are_on_become_controls(server: Server) -> None:

@@ -1,4 +1,4 @@
-"""The tab for finished pictures: enlarge them, restore their faces, flip them."""
+"""The tab for finished pictures: enlarge them, restore their faces, cut, flip and describe them."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from modules.errors import EaselError
 from modules.hooks import hookimpl
 from modules.model_manager.extras_task import RESTORERS, restorer_file, upscaler_names
 from modules.server.views import Job
-from modules.tasks import FLIPS, MOST_PICTURES, NO_UPSCALER, Extras, make_extras
+from modules.tasks import FLIPS, MOST_PICTURES, NO_UPSCALER, AutoCrop, Extras, make_extras
 from modules.ui import pieces, result_panel
 from modules.ui.device import device_of
 from modules.ui.extras_panel import RESULT, result
@@ -25,6 +25,7 @@ from modules.ui.watch import BUSY, IDLE, OWNER
 from modules.words import Words
 
 NAME = "extras"
+CROP = "crop_"  # before the names of `AutoCrop`'s fields
 SEARCHED = 50  # jobs that a fresh page looks for the last one in
 
 PLAIN = "Lanczos"  # chosen on a fresh page where no model lies
@@ -66,7 +67,9 @@ class ExtrasTab:
                 with gr.Column(elem_classes="card", min_width=0):
                     self._size()
                     self._faces()
+                    self._crop()
                     self._flips()
+                    self._caption()
                 self.start = gr.Button(self.words("generate"), variant="primary", elem_id="extras_start")
             with gr.Column(elem_classes="got", min_width=0):
                 self.progress = panel("extras_progress")
@@ -96,6 +99,7 @@ class ExtrasTab:
             for name in ("width", "height"):
                 self.parts[name] = gr.Number(512, label=words(name), precision=0, elem_id=f"extras_{name}", min_width=0)
             self.parts["crop"] = gr.Checkbox(True, label=words.say("extras.crop"), elem_id="extras_crop", min_width=0)
+        self.parts["focus"] = gr.Checkbox(False, label=words.say("extras.focus"), elem_id="extras_focus", min_width=0)
         with gr.Row(elem_classes="line two"):
             self.parts["second"] = self._list("second", words.say("extras.second"))
             self.parts["second_visibility"] = self._share("second_visibility", words.say("extras.second_visibility"))
@@ -125,6 +129,34 @@ class ExtrasTab:
             self.parts["flips"] = gr.CheckboxGroup(
                 [(labels[name], name) for name in FLIPS], value=[], show_label=False, elem_id="extras_flips"
             )
+
+    def _crop(self) -> None:
+        words = self.words
+        with gr.Accordion(words.say("extras.auto_crop"), open=False):
+            self.parts["auto_crop"] = gr.Checkbox(
+                False, label=words.say("extras.auto_crop_on"), elem_id="extras_auto_crop"
+            )
+            for pair in (("least", "most"), ("least_area", "most_area"), ("objective", "error")):
+                with gr.Row(elem_classes="line two"):
+                    for name in pair:
+                        self.parts[f"{CROP}{name}"] = self._cropping(name)
+
+    def _cropping(self, name: str) -> Any:
+        default = AutoCrop.model_fields[name].default
+        about: dict[str, Any] = {"label": self.words.say(f"extras.{name}"), "elem_id": f"extras_{CROP}{name}"}
+        if name == "objective":
+            aims = [(self.words.say(f"extras.objective_{each}"), each) for each in ("area", "error")]
+            return gr.Dropdown(aims, value=default, min_width=0, **about)
+        return gr.Number(default, precision=None if name == "error" else 0, min_width=0, **about)
+
+    def _caption(self) -> None:
+        names = self._captioners()
+        self.parts["caption"] = gr.Dropdown(
+            names, value="", label=self.words.say("extras.caption"), elem_id="extras_caption", visible=len(names) > 1
+        )
+
+    def _captioners(self) -> list[Any]:
+        return [(self.words.say("extras.caption_none"), ""), *((name, name) for name in self.server.captioners())]
 
     def _list(self, name: str, label: Any) -> gr.Dropdown:
         return gr.Dropdown([], value=None, label=label, elem_id=f"extras_{name}", allow_custom_value=True, min_width=0)
@@ -179,6 +211,11 @@ class ExtrasTab:
                 updates[part] = gr.update(choices=names, value=value if value in names else usual)
             elif name == "second":
                 updates[part] = gr.update(choices=names, value=value if value in names else NO_UPSCALER)
+            elif name == "caption":
+                listed = self._captioners()
+                there = [each for _, each in listed]
+                chosen = value if value in there else ""
+                updates[part] = gr.update(choices=listed, visible=len(listed) > 1, value=chosen)
             else:
                 updates[part] = gr.update(value=value)
         return updates
@@ -260,6 +297,9 @@ def _panel(name: str, script: str) -> gr.HTML:
 def _asked(values: Mapping[str, Any], pictures: Sequence[Brought]) -> dict[str, Any]:
     """Return the values of the form as a task has them; an empty box means its default."""
     given = {name: value for name, value in values.items() if value is not None and name != "mode"}
+    crop = {name.removeprefix(CROP): given.pop(name) for name in list(given) if name.startswith(CROP)}
+    if given.pop("auto_crop", False):
+        given["auto_crop"] = crop
     for name in ("width", "height", "crop") if values.get("mode") != "to" else ("scale", "longest"):
         given.pop(name, None)
     given["pictures"] = [name for name, _ in pictures]

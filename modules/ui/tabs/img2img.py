@@ -44,6 +44,7 @@ class Img2img(SourceMaker):
         """Build the picture, its fields, the sketch, the tiles, and the place for many pictures."""
         self.pile = Pile(self.server, self.words, f"{NAME}_many", BATCH)
         self.well = Well(self.server, self.words, form, "init/image", "init_picture")
+        self.describing()
         self.strength(form)
         self.resizing(form, latent=True)
         with gr.Accordion(self.words("sketch"), open=False, elem_classes="part"):
