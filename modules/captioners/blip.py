@@ -45,7 +45,7 @@ def load(path: Path, device: torch.device) -> Say:
             model = BlipForConditionalGeneration.from_pretrained(
                 path, local_files_only=True, use_safetensors=True, dtype=dtype
             )
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise BrokenFile("caption_broken", file=path.name, reason=str(error)[:200]) from error
     network: Any = model
     network.to(device).eval().requires_grad_(False)

@@ -156,7 +156,7 @@ def pile(pictures: Sequence[Brought], most: int, words: Words, pastes: bool = Fa
     chooser = element(
         "label",
         icon("picture"),
-        element("span", words.say("extras.drop")),
+        element("span", words.say("extras.drop" if pastes else "extras.drop_only")),
         element("small", words.say("extras.drop_hint", most=most)),
         element("input", type="file", multiple=True, accept=FORMATS, cls="sr-only"),
         cls="drop" + ("" if pictures else " empty"),
