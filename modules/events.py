@@ -68,6 +68,7 @@ class Note(_Event):
     values: dict[str, Any] = Field(default_factory=dict)
 
 
+CAPTIONED = "captioned"  # the key of the note that says what a captioner said
 HINT_MADE = "hint_made"  # the key of the note that names the picture a preprocessor drew
 
 

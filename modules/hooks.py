@@ -82,6 +82,10 @@ class Hooks:
         """Offer upscalers (`modules.upscalers.upscaler.Upscaler`): an image in, one of exactly the asked size out."""
 
     @hookspec
+    def captioners(self) -> Sequence[Named]:  # type: ignore[empty-body]
+        """Offer captioners (`modules.captioners.captioner.Captioner`): a picture in, a sentence about it out."""
+
+    @hookspec
     def scripts(self) -> Sequence[Named]:  # type: ignore[empty-body]
         """Offer scripts: one request in, several requests out (plots, loops)."""
 
@@ -114,7 +118,10 @@ class Hooks:
 
     @hookspec
     def around_predict(self, job: JobView) -> Ring | None:
-        """Wrap `predict(x, sigma, conditioning) -> x0`: one network call under one conditioning."""
+        """Wrap `predict(x, sigma, conditioning) -> x0`: one network call under one conditioning.
+
+        Where a picture is made in tiles that become one at every step, it is one call for each of them.
+        """
 
     @hookspec
     def around_denoise(self, job: JobView) -> Ring | None:

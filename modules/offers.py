@@ -45,6 +45,7 @@ class Offers:
     schedule_spellings: Mapping[str, str]
     upscalers: tuple[str, ...] = ()  # without the files of models, which the catalog knows
     preprocessors: Mapping[str, PreprocessorOffer] = field(default_factory=dict, hash=False)
+    captioners: tuple[str, ...] = ()  # those that need no model; `modules.model_manager.caption_files` knows the others
 
     def settle(self, request: Request) -> Request:
         """Return `request` with sampler and schedule by their shown names; raise `BadRequest` for unknown ones.
@@ -86,6 +87,7 @@ def gather(plugins: Plugins) -> Offers:
         {AUTOMATIC.lower(): AUTOMATIC} | _spellings(schedules, labels[1:]),
         tuple(plugins.offered("upscalers", object)),
         {name: _preprocessor(name, each) for name, each in plugins.offered("preprocessors", object).items()},
+        tuple(name for name, each in plugins.offered("captioners", object).items() if not getattr(each, "folder", "")),
     )
 
 

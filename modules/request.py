@@ -71,6 +71,20 @@ class Mask(_Part):
     soft: Soft | None = None
 
 
+class Tiles(_Part):
+    """The picture made `scale` times as large by an upscaler, and then painted over in tiles that overlap.
+
+    The request's width and height are those of a tile then. Joined at the "end", each tile is painted over by itself
+    and its edges fade into its neighbours' (A1111's SD upscale); joined at every "step", the tiles' guesses become one
+    before the next (MultiDiffusion, Bar-Tal et al. 2023).
+    """
+
+    upscaler: str = Field("Lanczos", max_length=200)
+    scale: float = Field(2.0, ge=1, le=4)
+    overlap: int = Field(64, ge=0, le=256)  # pixels that neighbours share at least; no more than half a tile
+    joined: Literal["end", "step"] = "end"
+
+
 class Control(_Part):
     """One unit of ControlNet and its kin: a picture that says what goes where."""
 
@@ -127,7 +141,7 @@ class Request(BaseModel):
     sampler: str = "DPM++ 2M"
     schedule: str = "Automatic"  # automatic: the schedule the sampler was made for
     steps: int = Field(20, ge=STEPS[0], le=STEPS[1])
-    width: Size | None = None
+    width: Size | None = None  # with `tiles`: of one of them
     height: Size | None = None
     cfg_scale: float = Field(7.0, ge=CFG_SCALE[0], le=CFG_SCALE[1])
     seed: int = Field(-1, ge=-1, le=LARGEST_SEED)  # -1: drawn when the job is added, so that a retry repeats it
@@ -138,6 +152,7 @@ class Request(BaseModel):
     batch_size: int = Field(1, ge=BATCH_SIZE[0], le=BATCH_SIZE[1])
     init: InitImage | None = None
     mask: Mask | None = None  # of `init`
+    tiles: Tiles | None = None  # in which `init` becomes larger
     controls: tuple[Control, ...] = Field((), max_length=CONTROLS)
     extras: dict[str, dict[str, Any]] = Field(default_factory=dict)  # extension name -> its values by name
 
@@ -196,6 +211,8 @@ def make_request(values: Mapping[str, Any]) -> Request:
         raise _explained(error, values) from None
     if request.init is None and request.mask is not None:
         raise BadRequest("mask_alone")
+    if request.init is None and request.tiles is not None:
+        raise BadRequest("tiles_alone")
     if request.init is None and any(not control.image for control in request.controls):
         raise BadRequest("control_picture")
     return request
@@ -247,5 +264,6 @@ def _owner(place: Sequence[object]) -> type[BaseModel]:
         "controls": Control,
         "soft": Soft,
         "variation": Variation,
+        "tiles": Tiles,
     }
     return next((parts[each] for each in reversed(place[:-1]) if each in parts), Request)

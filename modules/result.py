@@ -5,7 +5,7 @@ from typing import Any
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
-from modules.request import Control, InitImage, Mask, Variation
+from modules.request import Control, InitImage, Mask, Tiles, Variation
 
 
 class UsedControl(BaseModel):
@@ -17,6 +17,19 @@ class UsedControl(BaseModel):
     model_hash: str = ""  # the first 8 hexadecimal digits of SHA-256 of the weights
     sliders: tuple[float, ...] = ()  # of the preprocessor, in its order
     resolution: int = 0  # pixels of the shorter side that the preprocessor looked at
+
+
+CAPTION = "Caption"  # in `Recipe.postprocessing`: what a picture shows, in words
+
+
+class UsedTiles(BaseModel):
+    """The tiles a picture was painted over in: as `asked` for, and how large one was, in pixels."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    asked: Tiles
+    width: int
+    height: int
 
 
 class Recipe(BaseModel):
@@ -49,6 +62,7 @@ class Recipe(BaseModel):
     seed_delta: int = 0
     init: InitImage | None = None
     mask: Mask | None = None
+    tiles: UsedTiles | None = None
     device: str = ""
     dtype: str = ""
     versions: dict[str, str] = Field(default_factory=dict)  # package -> version

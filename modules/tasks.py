@@ -16,7 +16,7 @@ METHODS = ("none", "sum", "difference")
 FORMS = ("safetensors", "diffusers")
 FLIPS = ("horizontal", "vertical", "both")
 NAME_LENGTH = 200  # characters
-MOST_PICTURES = 200  # of one task
+MOST_PICTURES = 500  # of one task
 LARGEST_SIDE = 16_384  # pixels of a picture that is made larger
 NO_UPSCALER = "None"
 
@@ -54,12 +54,29 @@ class Convert(_FileTask):
     form: Literal["safetensors", "diffusers"] = "safetensors"
 
 
+class AutoCrop(BaseModel):
+    """A size that is chosen for each picture, of those near to its shape (A1111's auto-sized crop).
+
+    Sides in steps of 64 pixels and areas in pixels lie within bounds; of what differs from the shape by no more than
+    `error` (1 minus the quotient of the aspect ratios), the largest is taken, or the one nearest to it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    least: int = Field(384, ge=64, le=2048)
+    most: int = Field(768, ge=64, le=2048)
+    least_area: int = Field(64 * 64, ge=64 * 64, le=2048 * 2048)
+    most_area: int = Field(640 * 640, ge=64 * 64, le=2048 * 2048)
+    objective: Literal["area", "error"] = "area"
+    error: float = Field(0.1, ge=0, le=1)
+
+
 _Share = Annotated[float, Field(ge=0.0, le=1.0)]
 _Side = Annotated[int, Field(ge=8, le=LARGEST_SIDE)]
 
 
 class Extras(BaseModel):
-    """Pictures made larger, with their faces restored, and flipped copies of them.
+    """Pictures made larger, with their faces restored, cut, and described; and flipped copies of them.
 
     The size is `scale` times the old one, or covers `width` x `height` where both are given. A second upscaler is
     laid over the first as far as its visibility says. The visibilities of the face restorers: 0 leaves them out.
@@ -78,10 +95,13 @@ class Extras(BaseModel):
     width: _Side | None = None
     height: _Side | None = None
     crop: bool = True  # cut what covers width x height to exactly that
+    focus: bool = False  # cut around what stands out, not from the middle
+    auto_crop: AutoCrop | None = None
     gfpgan: _Share = 0.0
     codeformer: _Share = 0.0
     codeformer_weight: _Share = 0.0  # 0: the most effect, 1: the truest to what was there
     faces_first: bool = False  # restore faces before the picture becomes larger
+    caption: _Name = ""  # who describes the pictures in words; empty: nobody
     flips: tuple[Literal["horizontal", "vertical", "both"], ...] = Field((), max_length=len(FLIPS))
 
     @property
@@ -109,6 +129,21 @@ class Extras(BaseModel):
         return self.names[place] if len(self.names) == len(self.pictures) else ""
 
 
+class Interrogate(BaseModel):
+    """What a picture shows, in words."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["interrogate"] = "interrogate"
+    image: PictureName
+    captioner: _Name = ""  # empty: the first there is
+
+    @property
+    def model(self) -> str:
+        """No checkpoint: it is said beside whichever is loaded."""
+        return ""
+
+
 class Detect(BaseModel):
     """The hint that a preprocessor makes of a picture. The sizes are the result's, for `pixel_perfect` alone."""
 
@@ -132,8 +167,10 @@ class Detect(BaseModel):
 
 EXTRAS_MODEL = "extras/"
 FileTask = Merge | Convert
-Task = Request | Merge | Convert | Extras | Detect
-KINDS: tuple[type[Merge] | type[Convert] | type[Extras] | type[Detect], ...] = (Merge, Convert, Extras, Detect)
+SmallTask = Detect | Interrogate
+Task = Request | FileTask | Extras | SmallTask
+Kind = type[Merge] | type[Convert] | type[Extras] | type[Detect] | type[Interrogate]
+KINDS: tuple[Kind, ...] = (Merge, Convert, Extras, Detect, Interrogate)
 
 
 def read_task(body: str) -> Task:
@@ -145,7 +182,7 @@ def read_task(body: str) -> Task:
 
 
 def task_kind(body: str) -> str:
-    """Return "merge", "convert", "extras" or "detect", or "" for a request of pictures."""
+    """Return "merge", "convert", "extras", "detect" or "interrogate", or "" for a request of pictures."""
     try:
         stored = json.loads(body)
     except ValueError:
@@ -168,9 +205,21 @@ def make_extras(values: Mapping[str, Any]) -> Extras:
     try:
         return Extras.model_validate(dict(values))
     except ValidationError as error:
-        if error.errors()[0]["loc"][:1] == ("pictures",):
+        place = error.errors()[0]["loc"]
+        if place[:1] == ("pictures",):
             raise BadRequest("extras_pictures", most=MOST_PICTURES) from None
+        inner = values.get("auto_crop")
+        if place[:1] == ("auto_crop",) and len(place) > 1 and isinstance(inner, Mapping):
+            raise _explained(error, AutoCrop, inner, place[1]) from None
         raise _explained(error, Extras, values) from None
+
+
+def make_interrogate(values: Mapping[str, Any]) -> Interrogate:
+    """Build the task of a caption from untrusted `values`; raise `BadRequest` that says what is allowed."""
+    try:
+        return Interrogate.model_validate(dict(values))
+    except ValidationError as error:
+        raise _explained(error, Interrogate, values) from None
 
 
 def make_detect(values: Mapping[str, Any]) -> Detect:
@@ -181,10 +230,15 @@ def make_detect(values: Mapping[str, Any]) -> Detect:
         raise _explained(error, Detect, values) from None
 
 
-def _explained(error: ValidationError, kind: type[BaseModel], values: Mapping[str, Any]) -> BadRequest:
-    """Say the first fault of a validation in words that name the field, the value and what is allowed."""
+def _explained(
+    error: ValidationError, kind: type[BaseModel], values: Mapping[str, Any], place: object = None
+) -> BadRequest:
+    """Say the first fault of a validation in words that name the field, the value and what is allowed.
+
+    `values` are those of `kind`, and `place` the field, where that is a part of what was validated.
+    """
     fault = error.errors()[0]
-    field = str(fault["loc"][0]) if fault["loc"] else ""
+    field = str(place or (fault["loc"][0] if fault["loc"] else ""))
     value = str(values.get(field, ""))[:60]
     info = kind.model_fields.get(field)
     if info is None:

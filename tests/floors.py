@@ -16,7 +16,7 @@ FLOORS: Mapping[str, int] = MappingProxyType(
     dict.fromkeys(("words", "errors", "request", "result", "events", "hooks", "plugins", "offers", "settings"), 1)
     | {"setup": 1, "tasks": 1}
     | dict.fromkeys(("sampling", "prompts", "images", "library"), 2)
-    | dict.fromkeys(("families", "controls", "upscalers"), 3)
+    | dict.fromkeys(("families", "controls", "upscalers", "captioners"), 3)
     | {"model_manager": 4}
     | dict.fromkeys(("engine", "training", "starter"), 5)
     | {"server": 6}
@@ -33,13 +33,18 @@ FENCED: Mapping[str, tuple[str, ...]] = MappingProxyType(
             f"modules.{room}" for room in ("families", "controls", "upscalers", "model_manager", "training", "starter")
         ),
         "transformers": tuple(
-            f"modules.{room}" for room in ("families", "controls", "upscalers", "model_manager", "training", "starter")
+            f"modules.{room}"
+            for room in ("families", "controls", "upscalers", "captioners", "model_manager", "training", "starter")
         ),
     }
 )
 
 LATE = ("modules.cli", "modules.commands")  # may import inside a function, to start fast
-LOADERS = ("modules.families", "modules.controls")  # `load` alone may: the web process asks without torch
+LOADERS = (
+    "modules.families",
+    "modules.controls",
+    "modules.captioners",
+)  # `load` alone may: the web process asks without torch
 SCRIPTS = ("modules.library.migrations",)  # Alembic runs these by importing them
 BROAD = (("modules.plugins", "_load"), ("modules.server.worker", "serve"))  # the two places that may catch everything
 

@@ -12,8 +12,13 @@ import pytest
 from PIL import Image
 
 from modules.engine.engine import Engine
+from modules.engine.report import Wanted
+from modules.errors import Cancelled
+from modules.images import infotext
 from modules.images.outpaint import OVERLAP, Margins, extended
+from modules.images.tiles import spans
 from modules.request import make_request
+from modules.result import Picture
 from modules.settings import ROOT
 from tests.fake_models import engine_on
 from tests.fakes import RecordingReport
@@ -232,3 +237,72 @@ def test_two_units_at_once_are_not_one(starter: Engine) -> None:
     assert len({picture.tobytes() for picture in pictures}) == 3
     silent = make(starter, "a red circle on a blue background", steps=4, controls=[{**unit, "weight": 0}])
     assert silent.tobytes() == pictures[0].tobytes(), "a weight of 0 changes nothing, bit for bit"
+
+
+PAIR = "a red circle next to a green tree on a white background"
+
+
+def in_tiles(engine: Engine, picture: str, report: RecordingReport | None = None, **tiles: Any) -> Picture:
+    request = make_request(
+        {
+            "model": "starter",
+            "prompt": PAIR,
+            "seed": 1,
+            "steps": 20,
+            "init": {"image": picture, "denoising_strength": 0.1},
+            "tiles": {"scale": 2, "overlap": 32, "upscaler": "starter-2x", **tiles},
+        }
+    )
+    ((picture_made, _),) = engine.generate(request, report or RecordingReport(), lambda picture: picture)
+    return picture_made
+
+
+@pytest.mark.parametrize("joined", ["end", "step"])
+def test_a_picture_becomes_larger_in_tiles_without_a_seam(starter: Engine, pair: str, joined: str) -> None:
+    before = starter.inputs.open(pair)
+    report = RecordingReport()
+    made = in_tiles(starter, pair, report, joined=joined)
+    assert made.image.size == (256, 256)
+    small = made.image.resize((128, 128), Image.Resampling.LANCZOS)
+    assert difference(small, before) < 14, "colours and layout stay"
+    assert LOOKS["red"](colour(made.image, 0.2, 0.42, 0.35, 0.58))
+    assert LOOKS["green"](colour(made.image, 0.65, 0.4, 0.8, 0.5))
+    sharp = before.resize((256, 256), Image.Resampling.LANCZOS)
+    assert difference(made.image, sharp) > 0.5, "it is painted over, not resampled alone"
+    # Against the picture that was made larger alone, what the tiles change is no greater where one ends.
+    borders = [edge for span in spans(256, 128, 32) for edge in (span.start, span.end) if 0 < edge < 256]
+    changed = np.asarray(made.image, float) - np.asarray(sharp, float)
+    for axis in (0, 1):
+        steps = np.abs(np.diff(changed, axis=axis)).mean((1 - axis, 2))
+        assert max(steps[edge - 1] for edge in borders) < np.percentile(steps, 97)
+    told = [event for event in report.events if event.kind == "step"]
+    count = {"end": 9 * 3, "step": 3}[joined]  # nine tiles, int(0.1 * 20) + 1 steps
+    assert [event.step for event in told] == list(range(1, count + 1)) and told[-1].steps == count
+    assert made.recipe.tiles is not None and (made.recipe.tiles.width, made.recipe.width) == (128, 256)
+    entries = infotext.read(infotext.write(made.recipe))
+    assert (entries["SD upscale overlap"], entries["SD upscale upscaler"]) == ("32", "starter-2x")
+
+
+def test_a_stop_is_heard_between_tiles(starter: Engine, pair: str) -> None:
+    going: list[Wanted] = ["go"] * 12
+    report = RecordingReport(*going, "stop")
+    with pytest.raises(Cancelled):
+        in_tiles(starter, pair, report, upscaler="Lanczos")
+    steps = [event.step for event in report.events if event.kind == "step"]
+    assert 3 < len(steps) < 24, "in the middle of one of nine tiles"
+
+
+def test_a_control_holds_within_each_tile(starter: Engine, pair: str) -> None:
+    """The hint of a whole picture, cut to the tiles, keeps its edges where they were even at full strength."""
+    unit = {"preprocessor": "canny", "model": "starter-canny", "pixel_perfect": True}
+    request = {
+        "width": 128,
+        "height": 128,
+        "steps": 8,
+        "init": {"image": pair, "denoising_strength": 0.5},
+        "tiles": {"scale": 1.5, "overlap": 64, "joined": "step"},
+    }
+    with_control, without = (make(starter, PAIR, **request, controls=units) for units in ([unit], []))
+    before = starter.inputs.open(pair).resize((192, 192), Image.Resampling.LANCZOS)
+    assert with_control.size == (192, 192)
+    assert difference(with_control, before) < difference(without, before)

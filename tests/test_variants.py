@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from modules.captioners.captioner import Captioner
 from modules.controls.control import Control, Guide, Loaded, Seen
 from modules.controls.preprocessor import Preprocessor
 from modules.engine.controls import active, within
@@ -30,6 +31,7 @@ from modules.server.launch import ROOMS
 from modules.upscalers.networks.network import load_network
 from modules.upscalers.tiles import enlarge
 from modules.upscalers.upscaler import Size, Tell, Upscaler
+from tests.fake_captioners import put_blip
 from tests.fake_controls import write_any_control
 from tests.fake_ip_adapters import PARTS, WHOLE
 from tests.fake_models import WIDTH, checkpoints, engine_on, make_sd1
@@ -42,6 +44,8 @@ SAMPLERS = PLUGINS.offered("samplers", Sampler)
 SCHEDULES = {schedule.label: schedule for schedule in PLUGINS.offered("schedules", Schedule).values()}
 
 PREPROCESSORS = PLUGINS.offered("preprocessors", Preprocessor)
+CAPTIONERS = PLUGINS.offered("captioners", Captioner)
+FOLDERS = {"BLIP": put_blip}  # what makes a tiny model of each captioner
 CONTROLS = PLUGINS.offered("controls", Control)  # type: ignore[type-abstract]
 
 
@@ -326,3 +330,15 @@ def test_a_preprocessor_keeps_size_and_is_the_same_each_time(preprocessor: Prepr
             assert first.shape == shape and first.dtype == np.uint8
             assert np.array_equal(first, again)
             assert np.array_equal(picture, kept), "what it is given stays as it is"
+
+
+@pytest.mark.parametrize("captioner", CAPTIONERS.values(), ids=CAPTIONERS)
+def test_a_captioner_says_the_same_of_the_same_and_leaves_the_picture_alone(
+    captioner: Captioner, tmp_path: Path
+) -> None:
+    folder = FOLDERS[captioner.name](tmp_path)
+    assert all(any((folder / file).is_file() for file in some) for some in captioner.files)
+    for image in (scene(), scene(50, 40, mode="RGBA")):
+        before = image.copy()
+        said = [captioner.load(folder, torch.device("cpu"))(image) for _ in range(2)]
+        assert said[0] == said[1] != "" and image.tobytes() == before.tobytes()

@@ -13,7 +13,7 @@ from modules.server.server import Server
 from modules.settings import ROOT, Settings
 from modules.words import Words
 
-ENGINE_HOOKS = ("samplers", "schedules", "families", "controls", "preprocessors", "upscalers", "scripts")
+ENGINE_HOOKS = ("samplers", "schedules", "families", "controls", "preprocessors", "upscalers", "captioners", "scripts")
 
 Offer = tuple[str, str]  # its name and the file that offers it
 

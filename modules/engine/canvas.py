@@ -13,7 +13,9 @@ from modules.images.colours import corrected
 from modules.images.inputs import Inputs
 from modules.images.mask import Box, blurred, filled, frame, opaque, pasted, read_mask
 from modules.images.resize import fitted, flattened
+from modules.images.tiles import tiled_size
 from modules.request import SIZE, InitImage, Mask, Request
+from modules.result import UsedTiles
 
 _SMOOTHING = 4  # pixels: the radius that takes the steps of latent cells out of an adaptive mask
 
@@ -56,6 +58,8 @@ class Canvas:
 
 def size_of(request: Request, inputs: Inputs, native: int) -> tuple[int, int]:
     """Return width and height of what is made, in pixels: as asked for, else the picture's own, else `native`."""
+    if request.init is not None and request.tiles is not None:
+        return tiled_size(inputs.open(request.init.image).size, request.tiles.scale)
     if request.width and request.height:
         return request.width, request.height
     if request.init is None or (request.mask is not None and request.mask.area == "masked"):
@@ -67,8 +71,17 @@ def size_of(request: Request, inputs: Inputs, native: int) -> tuple[int, int]:
     return request.width or wide, request.height or high
 
 
-def prepare(request: Request, inputs: Inputs, width: int, height: int, report: Report) -> Canvas | None:
-    """Return the canvas of `request`, None when it begins from nothing.
+def tiles_of(request: Request, native: int) -> UsedTiles | None:
+    """Return the tiles that `request` is made in, None for none."""
+    if request.init is None or request.tiles is None:
+        return None
+    return UsedTiles(asked=request.tiles, width=request.width or native, height=request.height or native)
+
+
+def prepare(
+    request: Request, inputs: Inputs, width: int, height: int, report: Report, larger: Image.Image | None = None
+) -> Canvas | None:
+    """Return the canvas of `request`, None when it begins from nothing; `larger` stands in the picture's place.
 
     An empty mask on "only masked" is told of, and the whole picture is painted over. Raises `BadRequest` when a picture
     is gone.
@@ -76,7 +89,7 @@ def prepare(request: Request, inputs: Inputs, width: int, height: int, report: R
     part = request.init
     if part is None:
         return None
-    image = flattened(inputs.open(part.image), part.background)
+    image = flattened(inputs.open(part.image), part.background) if larger is None else larger
     mode = "stretch" if part.resize_mode == "latent" else part.resize_mode
     if request.mask is None:
         begun = image if part.resize_mode == "latent" else fitted(image, width, height, mode)

@@ -19,6 +19,7 @@ from modules.engine.hints import Hints
 from modules.engine.job import Job
 from modules.families.family import Conditioning, Header, Model
 from modules.images.inputs import Inputs
+from modules.images.mask import Box
 from modules.model_manager.annotators import Annotators
 from modules.model_manager.catalog import Catalog, ModelFile, stamp_of
 from modules.model_manager.control_check import KIND, checked_controls
@@ -63,26 +64,30 @@ class Controls:
         """Return `request` with the names of its controls as they are known; see `checked_controls`."""
         return checked_controls(request, checkpoint, self._catalog, offers, self._inputs.has, self.kinds)
 
-    def rings(self, job: Job, model: Model, sigmas: Sequence[float]) -> list[Ring]:
-        """Return the rings of the units of `job` that do anything, the first unit's innermost.
+    def rings(self, job: Job, model: Model, sigmas: Sequence[float], tiles: Sequence[Box] = ()) -> list[list[Ring]]:
+        """Return the rings of the units of `job` that do anything, the first unit's innermost, for each of `tiles`.
 
+        Each tile's see the part of their hints that lies there; without tiles there is one answer, for the whole.
         Raises `BadRequest`, `ModelError` or torch's own error when there is no room.
         """
-        found = []
+        boxes = tiles or [(0, 0, job.width, job.height)]
+        found: list[list[Ring]] = [[] for _ in boxes]
         for unit in active(job.request):
             (loaded, sight), seen = self._loaded(unit, model), None
             if sight is not None:
                 seen = self._eyes.see(self.hints.picture(unit, job.request), sight, unit.model, model)
-            guide = Guide(
-                hint=self.hints.hint(unit, job, model.device),
-                weight=unit.weight,
-                mode=unit.mode,
-                mask=self.hints.mask(unit, job, model.device),
-                options=self.preprocessors[unit.preprocessor].settled(unit.options),
-                kinds=self.preprocessors[unit.preprocessor].tags,
-                seen=seen,
-            )
-            found.append(within(loaded.ring(model, guide), sigmas, unit.start, unit.end))
+            hint, mask = self.hints.hint(unit, job, model.device), self.hints.mask(unit, job, model.device)
+            for rings, box in zip(found, boxes, strict=True):
+                guide = Guide(
+                    hint=_part(hint, box),
+                    weight=unit.weight,
+                    mode=unit.mode,
+                    mask=None if mask is None else _part(mask, box),
+                    options=self.preprocessors[unit.preprocessor].settled(unit.options),
+                    kinds=self.preprocessors[unit.preprocessor].tags,
+                    seen=seen,
+                )
+                rings.append(within(loaded.ring(model, guide), sigmas, unit.start, unit.end))
         return found
 
     def kept(self, job: Job, made: list[Image.Image]) -> list[Image.Image]:
@@ -176,3 +181,7 @@ def within(ring: Ring, sigmas: Sequence[float], start: float, end: float) -> Rin
         return ranged
 
     return outer
+
+
+def _part(pixels: Tensor, box: Box) -> Tensor:
+    return pixels[..., box[1] : box[3], box[0] : box[2]]

@@ -8,13 +8,14 @@ import torch
 from torch import Tensor
 
 from modules.controls.control import Ring
-from modules.engine.guidance import Call, guided
+from modules.engine.guidance import Call, Predict, guided
 from modules.engine.job import Job, Rings
 from modules.engine.latents import Start
 from modules.engine.masking import keeping
 from modules.engine.memory import roomy
 from modules.engine.report import Report, heeding
-from modules.engine.watched import watched
+from modules.engine.tiling import Mosaic, Window, gathered, joined, seeing
+from modules.engine.watched import ALL, Part, watched
 from modules.errors import BrokenPicture
 from modules.families.family import Model
 from modules.plugins import onion
@@ -28,20 +29,36 @@ def denoise(
     begin: Start,
     report: Report,
     preview_every: int,
-    controls: Sequence[Ring] = (),
+    controls: Sequence[Sequence[Ring]] = ((),),
+    windows: Sequence[Window] = (),
 ) -> Tensor:
     """Return the clean latents (B, C, h, w) of a batch that starts from `begin`.
 
+    With `windows` each network call sees one of these tiles; they become one at every step or at the end, as the job
+    says. `controls` are those of each tile, or of the whole.
+
     Raises `BrokenPicture` when not-a-number comes out, `OutOfMemory`, and `Cancelled` when a person wants no more.
     """
-    predict = heeding(roomy(model.predict, model.device, job), report)
-    predict = roomy(onion(predict, controls), model.device, job)  # their own networks need room, too
-    predict = onion(predict, rings.predict)
-    step = guided(predict, calls, job.request.cfg_scale, job.image_scale)
-    step = keeping(step, begin.kept) if begin.kept else step
-    step = watched(step, job, begin.sigmas, model.latent, report, preview_every)
-    step = onion(step, rings.denoise)
-    clean = job.sampler.run(step, begin.latents, begin.sigmas, model.prediction, begin.noise)
+    network = heeding(roomy(model.predict, model.device, job), report)
+    # The controls' own networks need room, too.
+    predicts = [roomy(onion(network, each), model.device, job) for each in controls]
+
+    def solved(predict: Predict, begin: Start, part: Part = ALL) -> Tensor:
+        predict = onion(predict, rings.predict)
+        step = guided(predict, calls, job.request.cfg_scale, job.image_scale)
+        step = keeping(step, begin.kept) if begin.kept else step
+        step = watched(step, job, begin.sigmas, model.latent, report, preview_every, part)
+        step = onion(step, rings.denoise)
+        return job.sampler.run(step, begin.latents, begin.sigmas, model.prediction, begin.noise)
+
+    if job.one_by_one:
+        mosaic = Mosaic(begin.latents if begin.clean is None else begin.clean)
+        parts = [Part(place, len(windows), mosaic.put(window)) for place, window in enumerate(windows)]
+        each = zip(predicts, windows, parts, strict=True)
+        tiles = [solved(seeing(way, window), begin.within(window), part) for way, window, part in each]
+        clean = gathered(tiles, windows, begin.latents)
+    else:
+        clean = solved(joined(predicts, windows) if windows else predicts[0], begin)
     clean = begin.kept.blended(clean) if begin.kept else clean
     if not bool(torch.isfinite(clean).all()):
         raise BrokenPicture("broken_latents", dtype=str(model.dtype).removeprefix("torch."))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, suppress
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
@@ -13,8 +13,10 @@ from typing import TypeVar
 import torch
 from PIL import Image
 
+from modules.captioners.captioner import Captioner
 from modules.engine import device as devices
-from modules.engine.canvas import prepare, size_of
+from modules.engine.canvas import prepare, size_of, tiles_of
+from modules.engine.captions import Captions
 from modules.engine.conditioning import Encode, Encoder
 from modules.engine.controls import Controls
 from modules.engine.denoise import denoise
@@ -28,19 +30,24 @@ from modules.engine.ladder import Ladder
 from modules.engine.latents import Start, start
 from modules.engine.memory import NoRoom, alone, limits_of, roomy
 from modules.engine.networks import Asked, Networks, Run, runs
-from modules.engine.report import Report, Skipped, Unrepeated
+from modules.engine.report import Report, Skipped, Unrepeated, heeding
+from modules.engine.tiling import boxes_of, windows_of
 from modules.engine.upscaling import Upscaling
 from modules.engine.words import LearnedWordsOf
 from modules.errors import BadRequest, EaselError, OutOfMemory
 from modules.events import Loading, Note
 from modules.families.family import Family, Model
 from modules.images.inputs import Inputs
+from modules.images.resize import flattened
+from modules.images.tiles import tiled_size
 from modules.model_manager.annotators import Annotators
 from modules.model_manager.autoencoders import Autoencoders
+from modules.model_manager.caption_files import CaptionFiles
 from modules.model_manager.catalog import Catalog, ModelFile
 from modules.model_manager.learned import Vocabulary
 from modules.model_manager.residency import ModelManager
 from modules.model_manager.resident import Resident
+from modules.model_manager.tiles_check import checked_tiles
 from modules.offers import AUTOMATIC, Offers, gather
 from modules.plugins import Plugins, onion
 from modules.request import Request, Shot
@@ -48,7 +55,7 @@ from modules.result import Picture, Recipe
 from modules.sampling.sampler import Sampler
 from modules.sampling.schedules import Schedule, sigmas_for
 from modules.settings import Settings
-from modules.tasks import Detect, Extras, FileTask
+from modules.tasks import Detect, Extras, FileTask, Interrogate
 
 T = TypeVar("T")
 Hashes = dict[str, dict[str, str]]  # kind of network -> name -> short hash
@@ -78,7 +85,9 @@ class Engine:
         self.autoencoders = Autoencoders(catalog)
         room = partial(self.models.evict, "")
         self.upscaling = Upscaling(plugins, catalog, self.device, settings.upscale_tile, settings.upscale_overlap, room)
-        self.postprocessor = Postprocessor(catalog, self.inputs, self.upscaling)
+        kinds = plugins.offered("captioners", Captioner)
+        self.captions = Captions(CaptionFiles(settings, kinds), self.device, room)
+        self.postprocessor = Postprocessor(catalog, self.inputs, self.upscaling, self.captions)
         self.controls = Controls(catalog, plugins, self.inputs, Annotators.of(settings, self.device))
         self._encoder: Encoder | None = None
         self._exact: set[tuple[ModelFile, ModelFile | None]] = set()  # whose decoding needs float32
@@ -104,10 +113,12 @@ class Engine:
         request = self.offers().settle(request)
         shots = onion(Request.shots, self.plugins.rings("around_plan", request))(request)
         file = self.catalog.hashed(self.catalog.find(request.model))
+        request = checked_tiles(request, self.catalog, self.offers().upscalers, self.inputs)
         request = self.controls.checked(request, file, self.offers())
         report = Unrepeated(report)
         vae = self.autoencoders.chosen(file, request.vae)
         ladder = Ladder(report, exact=(file, vae) in self._exact)
+        larger = cache(partial(self._larger, request, report))
         for first in range(0, len(shots), request.batch_size):
             batch = [shot for shot in shots[first : first + request.batch_size] if shot.index not in done]
             waiting = deque(runs(batch, report))
@@ -117,7 +128,7 @@ class Engine:
                 shortage = None
                 try:
                     task, rings, images, dtype, networks = self._make(
-                        request, run, len(shots), file, vae, ladder, report
+                        request, run, len(shots), file, vae, ladder, report, larger
                     )
                 except NoRoom as error:
                     shortage = alone(error)
@@ -167,6 +178,13 @@ class Engine:
         """
         return self.controls.detect(task)
 
+    def interrogate(self, task: Interrogate, report: Report) -> str:
+        """Say in words what a picture shows.
+
+        Raises `BadRequest` for a picture that is gone, `UnknownModel` and `BrokenFile` for a model that is not there.
+        """
+        return self.captions.say(task.captioner, self.inputs.open(task.image), report)
+
     def load(self, name: str) -> None:
         """Load the checkpoint of that name; raises `ModelError` or `OutOfMemory` when that cannot be."""
         file = self.catalog.hashed(self.catalog.find(name))
@@ -188,6 +206,7 @@ class Engine:
         self._encoder = None
         self.networks.forget()
         self.upscaling.forget()
+        self.captions.forget()
         self.controls.forget()
 
     def _climb(self, ladder: Ladder, pictures: int, file: ModelFile, shortage: NoRoom) -> None:
@@ -207,8 +226,10 @@ class Engine:
         vae: ModelFile | None,
         ladder: Ladder,
         report: Report,
+        larger: Callable[[], Image.Image | None],
     ) -> tuple[Job, Rings, list[Image.Image], str, list[Hashes]]:
         """Make the pictures of a run: borrow, encode, start, denoise, decode."""
+        enlarged = larger()  # first: what enlarges it may need the room that the checkpoint takes
         if not self.models.holds(file, vae):
             report.tell(Loading(model=file.name))
             self._encoder = None
@@ -227,11 +248,14 @@ class Engine:
                     encode = roomy(partial(encoder, clip_skip=request.clip_skip), self.device, task)
                     encode = onion(encode, rings.encode)
                     guard = partial(roomy, device=self.device, job=task)
-                    canvas = prepare(request, self.inputs, task.width, task.height, report)
+                    canvas = prepare(request, self.inputs, task.width, task.height, report, enlarged)
                     begin = start(task, model, self._sigmas(task, model), canvas, guard)
                     calls = self._calls(task, run, encode, begin, model)
-                    controls = guard(self.controls.rings)(task, model, begin.sigmas)
-                    clean = denoise(task, rings, model, calls, begin, report, self.settings.preview_every, controls)
+                    windows = windows_of(task, model.latent.factor, model.device)
+                    boxes = boxes_of(windows, model.latent.factor)
+                    controls = guard(self.controls.rings)(task, model, begin.sigmas, boxes)
+                    every = self.settings.preview_every
+                    clean = denoise(task, rings, model, calls, begin, report, every, controls, windows)
                     pictures = onion(partial(decode, model, ladder, guard), rings.decode)(clean)
                     pictures = self.controls.kept(task, finished(canvas, pictures, begin.kept, clean))
                 networks = [
@@ -244,6 +268,15 @@ class Engine:
                 self._forget()
                 self.models.release()
             raise
+
+    def _larger(self, request: Request, report: Report) -> Image.Image | None:
+        """Return the picture that is painted over in tiles, made larger (RGB); None where there is no such thing."""
+        if request.init is None or request.tiles is None:
+            return None
+        image = flattened(self.inputs.open(request.init.image), request.init.background)
+        size = tiled_size(image.size, request.tiles.scale)
+        heed = heeding(lambda *_: None, report)
+        return self.upscaling.enlarge(request.tiles.upscaler, image, size, heed, report)
 
     def _calls(self, task: Job, run: Run, encode: Encode, begin: Start, model: Model) -> list[Call]:
         follows = begin.beside is not None and model.further == model.latent.channels
@@ -264,6 +297,7 @@ class Engine:
             schedule=self.schedules[label],
             width=width,
             height=height,
+            tiles=tiles_of(request, model.native_size),
         )
 
     def _encoder_of(self, model: Model, words: Vocabulary, asked: Asked, fresh: bool) -> Encoder:
@@ -316,6 +350,7 @@ class Engine:
             seed_delta=request.seed_delta,
             init=request.init,
             mask=request.mask,
+            tiles=task.tiles,
             device=devices.describe(self.device),
             dtype=dtype,
             versions=self.versions,

@@ -1,24 +1,27 @@
-"""What is done to finished pictures, one after the other: enlarged, faces restored, flipped, saved."""
+"""What is done to finished pictures, one after the other: enlarged, faces restored, cut, described, flipped, saved."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from typing import TypeVar
 
 from PIL import Image, ImageOps
 
+from modules.engine.captions import Captions
 from modules.engine.report import Report, Skipped
 from modules.engine.upscaling import Upscaling
-from modules.errors import BadRequest, Cancelled
+from modules.errors import BadRequest, Cancelled, EaselError, OutOfMemory
 from modules.events import Note, Step
 from modules.images import infotext, metadata
-from modules.images.enlarging import enlarged
+from modules.images.enlarging import checked_size, chosen_size, covering, enlarged
+from modules.images.focus import Point, around, focal_point
 from modules.images.inputs import Inputs
 from modules.model_manager.catalog import Catalog
 from modules.model_manager.extras_task import RESTORERS, restorer_file
 from modules.request import LARGEST_SEED
-from modules.result import Picture, Recipe
+from modules.result import CAPTION, Picture, Recipe
 from modules.tasks import NO_UPSCALER, Extras
 from modules.upscalers.networks.faces import Box, find_faces, restored
 from modules.upscalers.upscaler import Tell
@@ -30,10 +33,11 @@ Operation = Callable[[Image.Image, Tell], Image.Image]
 class Postprocessor:
     """Does what an `Extras` task asks for, with the upscalers of one worker."""
 
-    def __init__(self, catalog: Catalog, inputs: Inputs, upscaling: Upscaling) -> None:
+    def __init__(self, catalog: Catalog, inputs: Inputs, upscaling: Upscaling, captions: Captions) -> None:
         self._catalog = catalog
         self._inputs = inputs
         self._upscaling = upscaling
+        self._captions = captions
 
     def process(
         self,
@@ -45,9 +49,12 @@ class Postprocessor:
     ) -> Iterator[tuple[Picture, T]]:
         """Make the pictures of a settled `task`; yield each with what `save` returned for it and its name.
 
-        Pictures whose index is in `done` exist already. Raises `ModelError`, `BadRequest` for a picture that is gone,
-        `OutOfMemory` and `Cancelled`; pictures yielded before stay.
+        Pictures whose index is in `done` exist already. One that is gone, damaged or too large is told of and left out.
+        Raises `ModelError` and `Cancelled`, and where there is no other picture what is wrong with it; pictures yielded
+        before stay.
         """
+        made = 0
+        fault: BadRequest | OutOfMemory | None = None
         for place, name in enumerate(task.pictures):
             places = range(place * task.each, (place + 1) * task.each)
             if all(each in done for each in places):
@@ -57,23 +64,43 @@ class Postprocessor:
                 image, recipe = self._made(task, name, meter, report)
             except Skipped:
                 report.tell(Note(key="skipped", values={"first": places[0] + 1, "last": places[-1] + 1}))
+                made += 1
                 continue
+            except (BadRequest, OutOfMemory) as error:
+                fault = error
+                report.tell(_left_out(task.name_of(place) or str(place + 1), error))
+                continue
+            made += 1
             for index, flip in zip(places, ("", *task.flips), strict=True):
                 if index not in done:
                     notes = recipe.postprocessing | ({"Flip": flip} if flip else {})
                     mine = recipe.model_copy(update={"postprocessing": notes, "job": job, "index": index})
                     picture = Picture(flipped(image, flip), mine)
                     yield picture, save(picture, "-".join(each for each in (task.name_of(place), flip) if each))
+        if fault is not None and not made and not done:
+            raise fault
 
     def _made(self, task: Extras, name: str, meter: _Meter, report: Report) -> tuple[Image.Image, Recipe]:
         """Return one picture with everything done to it but flipping, and its recipe."""
         image = self._inputs.open(name)
+        checked_size(image.size, task)
         operations = list(self._operations(task, meter.first, report))
         for part, operation in enumerate(operations):
             image = operation(image, meter.part(part, len(operations)))
         found = metadata.read(self._inputs.file(name))
         given, before, _ = found if found is not None else ("", None, (0, 0))
-        return image, recipe_of(task, given, before, image.size)
+        notes = described(task)
+        if task.auto_crop is not None and (size := chosen_size(image.size, task.auto_crop)) is not None:
+            image = _cut(
+                image.resize(covering(image.size, size), Image.Resampling.LANCZOS), size, self._focus(task, image)
+            )
+            notes["Auto-sized crop"] = f"{size[0]}x{size[1]}"
+        elif task.auto_crop is not None:
+            report.tell(Note(key="crop_unfit", values={"name": task.name_of(meter.first // task.each) or name[:12]}))
+        if task.caption:
+            notes[CAPTION] = self._captions.say(task.caption, image, report)
+        notes = notes or {"Postprocess upscaler": NO_UPSCALER}
+        return image, recipe_of(notes, given, before, image.size)
 
     def _operations(self, task: Extras, place: int, report: Report) -> Iterator[Operation]:
         faces: list[Operation] = []
@@ -95,8 +122,14 @@ class Postprocessor:
         if two:
             other = self._upscaling.enlarge(task.second, image, whole, _half(tell, 1), report)
             made = Image.blend(made, other, task.second_visibility)
-        left, top = (whole[0] - cut[0]) // 2, (whole[1] - cut[1]) // 2
-        return made if whole == cut else made.crop((left, top, left + cut[0], top + cut[1]))
+        return made if whole == cut else _cut(made, cut, self._focus(task, image))
+
+    def _focus(self, task: Extras, image: Image.Image) -> Point:
+        """Return the point that stays in a picture that is cut."""
+        if not task.focus:
+            return 0.5, 0.5
+        middles = [(box.left + box.side / 2, box.top + box.side / 2) for box in find_faces(image)]
+        return focal_point(image, [(across / image.width, down / image.height) for across, down in middles])
 
     def _restore(
         self,
@@ -181,9 +214,18 @@ def flipped(image: Image.Image, how: str) -> Image.Image:
     return ImageOps.flip(image) if how in ("vertical", "both") else image
 
 
-def recipe_of(task: Extras, given: str, before: Recipe | None, size: tuple[int, int]) -> Recipe:
-    """Return the recipe of a picture: what it said of itself, and what was done to it, under A1111's names."""
-    update = {"given": given, "postprocessing": described(task), "job": "", "index": 0}
+def _cut(image: Image.Image, size: tuple[int, int], point: Point) -> Image.Image:
+    return image if image.size == size else image.crop(around(image.size, size, point))
+
+
+def _left_out(name: str, error: EaselError) -> Note:
+    about = dict(json.loads(json.dumps(dict(error.values), default=str)))
+    return Note(key="left_out", values={"name": name, "error": error.key, "about": about})
+
+
+def recipe_of(done: dict[str, str], given: str, before: Recipe | None, size: tuple[int, int]) -> Recipe:
+    """Return the recipe of a picture: what it said of itself, and what was `done` to it, under A1111's names."""
+    update = {"given": given, "postprocessing": done, "job": "", "index": 0}
     if before is not None:
         return before.model_copy(update=update)
     fields = infotext.read(given)
@@ -216,8 +258,10 @@ def described(task: Extras) -> dict[str, str]:
             size["Postprocess upscale to"] = f"{task.width or '-'}x{task.height or '-'}"
             if task.crop and task.width and task.height:
                 size["Postprocess crop to"] = f"{task.width}x{task.height}"
+                if task.focus:
+                    size["Auto focal point crop"] = "True"
         size["Postprocess upscaler"] = task.upscaler
         if task.second != NO_UPSCALER:
             size["Postprocess upscaler 2"] = task.second
             size["Postprocess upscaler 2 visibility"] = f"{task.second_visibility:.3g}"
-    return (faces | size if task.faces_first else size | faces) or {"Postprocess upscaler": NO_UPSCALER}
+    return faces | size if task.faces_first else size | faces

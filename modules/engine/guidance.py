@@ -14,6 +14,7 @@ from modules.families.family import Conditioning
 from modules.request import Shot
 from modules.sampling.sampler import Denoise
 
+BESIDE = "beside"  # in `Conditioning.extra`: what the network reads beside the noisy latents
 Predict = Callable[[Tensor, float, Conditioning], Tensor]
 
 
@@ -59,7 +60,7 @@ def beside(calls: Sequence[Call], picture: Tensor) -> list[Call]:
     told = []
     for call in calls:
         rows = [picture, picture, torch.zeros_like(picture)][: call.rows]
-        extra = {**call.conditioning.extra, "beside": torch.cat(rows).repeat(len(call.pictures), 1, 1, 1)}
+        extra = {**call.conditioning.extra, BESIDE: torch.cat(rows).repeat(len(call.pictures), 1, 1, 1)}
         told.append(replace(call, conditioning=replace(call.conditioning, extra=extra)))
     return told
 

@@ -9,6 +9,7 @@ from typing import Any
 from modules.hooks import Ring
 from modules.plugins import Plugins
 from modules.request import Request, Shot
+from modules.result import UsedTiles
 from modules.sampling.sampler import Sampler
 from modules.sampling.schedules import Schedule
 
@@ -29,6 +30,12 @@ class Job:
     schedule: Schedule
     width: int  # pixels
     height: int
+    tiles: UsedTiles | None = None  # in which the picture is made
+
+    @property
+    def one_by_one(self) -> bool:
+        """Whether each tile is finished before the next, and not all of them step by step."""
+        return self.tiles is not None and self.tiles.asked.joined == "end"
 
     @property
     def image_scale(self) -> float:

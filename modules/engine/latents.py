@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from torch.nn import functional as F
 from modules.engine.canvas import Canvas, on_cells
 from modules.engine.job import Job
 from modules.engine.masking import Kept, pixels_of
+from modules.engine.tiling import Window, WindowNoise
 from modules.families.family import Model
 from modules.sampling.noise import Noise, Turned
 
@@ -24,21 +26,33 @@ _MOST = 0.999  # of the steps that a denoising strength of 1 leaves: the first i
 class Start:
     """The latents (B, C, h, w; float32) at `sigmas[0]`, and the noise the sampler goes on drawing from.
 
-    `kept` is what the mask keeps; `beside` (1, further, h, w) what the network reads beside the noisy latents.
+    `kept` is what the mask keeps; `beside` (1, further, h, w) what the network reads beside the noisy latents; `clean`
+    what is painted over. `again` gives the same noise from its beginning.
     """
 
     latents: Tensor
     sigmas: Sequence[float]
-    noise: Noise
+    noise: Noise | WindowNoise
+    again: Callable[[], Noise]
     kept: Kept | None = None
     beside: Tensor | None = None
+    clean: Tensor | None = None
+
+    def within(self, window: Window) -> Start:
+        """Return the start of one tile, as if it were a picture of its own."""
+        kept = self.kept
+        if kept is not None:
+            kept = replace(kept, latents=window.of(kept.latents), mask=window.of(kept.mask))
+        noise = window.noise(self.again())
+        return replace(self, latents=window.of(self.latents).contiguous(), noise=noise, kept=kept)
 
 
 def start(job: Job, model: Model, sigmas: Sequence[float], canvas: Canvas | None, guard: Guard) -> Start:
     """Return where the pictures of `job` start; `guard` wraps what may find no room."""
     high, wide = job.height // model.latent.factor, job.width // model.latent.factor
     shape = (model.latent.channels, high, wide)
-    noise = Noise(
+    again = partial(
+        Noise,
         [shot.seed for shot in job.shots],
         shape,
         model.device,
@@ -48,9 +62,10 @@ def start(job: Job, model: Model, sigmas: Sequence[float], canvas: Canvas | None
         _turned(job, model.latent.factor),
         job.request.seed_delta,
     )
+    noise = again()
     fresh = noise.initial()
     if canvas is None:
-        return Start(model.prediction.start(fresh, sigmas[0]), sigmas, noise)
+        return Start(model.prediction.start(fresh, sigmas[0]), sigmas, noise, again)
     encode = guard(model.encode_pictures)
     clean = _latents(canvas, encode, model, (high, wide)).expand(len(fresh), -1, -1, -1)
     beside = _beside(canvas, encode, model, (high, wide))
@@ -65,7 +80,7 @@ def start(job: Job, model: Model, sigmas: Sequence[float], canvas: Canvas | None
         kept = Kept(clean, cells, soft)
     left = shortened(sigmas, canvas.part.denoising_strength)
     latents = model.prediction.noised(clean, fresh * canvas.part.noise_multiplier, left[0])
-    return Start(latents, left, noise, kept, beside)
+    return Start(latents, left, noise, again, kept, beside, clean)
 
 
 def _turned(job: Job, factor: int) -> Turned | None:

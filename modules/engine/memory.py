@@ -32,6 +32,24 @@ def roomy(call: Callable[..., Any], device: torch.device, job: Job) -> Callable[
     return guarded
 
 
+def patient(
+    call: Callable[..., Any], make_room: Callable[[], bool], no_room: Callable[[], OutOfMemory]
+) -> Callable[..., Any]:
+    """Wrap `call`: when there is no room other weights go, and it is made again as long as any did, else `no_room`."""
+
+    def guarded(*arguments: Any) -> Any:
+        while True:
+            try:
+                return call(*arguments)
+            except (RuntimeError, MemoryError) as error:
+                if not is_shortage(error):
+                    raise
+            if not make_room():  # only now: with the error, all that the call held was still there
+                raise no_room()
+
+    return guarded
+
+
 def alone(error: NoRoom) -> NoRoom:
     """Return the error without what led to it: that holds every tensor of the calls that failed."""
     error.__cause__ = error.__context__ = None

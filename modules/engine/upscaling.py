@@ -11,11 +11,12 @@ from typing import Any, TypeVar
 import torch
 from PIL import Image
 
+from modules.engine.memory import patient
 from modules.engine.report import Report
 from modules.errors import ExtensionError, OutOfMemory
 from modules.events import Loading, Note
 from modules.model_manager.catalog import Catalog, ModelFile, Stamp, stamp_of
-from modules.model_manager.memory import GIB, is_shortage, memory
+from modules.model_manager.memory import GIB, memory
 from modules.model_manager.network_file import read_network
 from modules.plugins import Plugins
 from modules.upscalers.networks.network import Network, Restorer, load_network, load_restorer
@@ -92,19 +93,7 @@ class Upscaling:
         return kept
 
     def _guarded(self, call: Callable[..., Any]) -> Callable[..., Any]:
-        """Wrap a call: when there is no room other weights go, and it is made again as long as any did."""
-
-        def guarded(*arguments: Any) -> Any:
-            while True:
-                try:
-                    return call(*arguments)
-                except (RuntimeError, MemoryError) as error:
-                    if not is_shortage(error):
-                        raise
-                if not self._make_room():  # only now: with the error, all that the call held was still there
-                    raise self._no_room()
-
-        return guarded
+        return patient(call, self._make_room, self._no_room)
 
     def _no_room(self) -> OutOfMemory:
         free, total = memory(self._device)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from torch import Tensor
 
@@ -18,6 +19,22 @@ from modules.sampling.sampler import Denoise
 SECONDS_BETWEEN = 0.1  # nobody sees more previews than ten a second; on a small model each would cost a tenth of a step
 
 
+def _itself(guess: Tensor) -> Tensor:
+    return guess
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is watched of a batch: the part `place` of `parts`; `whole` makes of a guess of it one of all."""
+
+    place: int = 0
+    parts: int = 1
+    whole: Callable[[Tensor], Tensor] = _itself
+
+
+ALL = Part()
+
+
 def watched(
     denoise: Denoise,
     job: Job,
@@ -25,11 +42,13 @@ def watched(
     latent: LatentFormat,
     report: Report,
     preview_every: int,
+    part: Part = ALL,
     clock: Callable[[], float] = time.monotonic,
 ) -> Denoise:
     """Return `denoise` that tells `Step` once for each step, and `Preview` every `preview_every` of them (0: never).
 
-    A sampler may call several times within a step, at levels in between: the step is the one its `sigma` lies in.
+    A sampler may call several times within a step, at levels in between: the step is the one its `sigma` lies in. Where
+    this is but a `part` of the work, the steps of all parts are counted.
     """
     steps = len(sigmas) - 1
     rising = [-sigma for sigma in sigmas]
@@ -45,9 +64,10 @@ def watched(
             return answer
         told = done
         first = job.shots[0].index
-        report.tell(Step(image=first, batch=len(job.shots), images=job.images, step=done, steps=steps))
+        at, of = part.place * steps + done, part.parts * steps
+        report.tell(Step(image=first, batch=len(job.shots), images=job.images, step=at, steps=of))
         if preview_every and done % preview_every == 0 and clock() - shown >= SECONDS_BETWEEN:
-            for shot, guess in zip(job.shots, answer, strict=True):
+            for shot, guess in zip(job.shots, part.whole(answer), strict=True):
                 report.tell(Preview(image=shot.index, webp=preview(guess, latent)))
             shown = clock()
         return answer

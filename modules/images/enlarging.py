@@ -1,7 +1,12 @@
 """How large a picture becomes: arithmetic on sizes, for the estimate beforehand and for the work itself."""
 
-from modules.tasks import Extras
+from __future__ import annotations
 
+from modules.errors import BadRequest
+from modules.tasks import LARGEST_SIDE, AutoCrop, Extras
+
+MOST_PIXELS = 2**27  # of one picture that is made larger: 8192 x 16384
+STEP = 64  # pixels between the sides that are chosen from
 Size = tuple[int, int]
 """Width and height in pixels."""
 
@@ -20,9 +25,42 @@ def enlarged(size: Size, task: Extras) -> tuple[Size, Size]:
         whole = _times(size, scale)
         return whole, whole
     width, height = task.width or 0, task.height or 0
-    covering = _times(size, max(width / size[0], height / size[1]))
-    covering = max(covering[0], width), max(covering[1], height)
-    return covering, (width, height) if width and height and task.crop else covering
+    whole = covering(size, (width, height))
+    return whole, (width, height) if width and height and task.crop else whole
+
+
+def checked_size(size: Size, task: Extras) -> int:
+    """Return how many pixels a picture of `size` becomes; raise `BadRequest` when those are too many."""
+    (width, height), _ = enlarged(size, task)
+    if width * height > MOST_PIXELS or max(width, height) > LARGEST_SIDE:
+        raise BadRequest("extras_size", width=width, height=height, most=MOST_PIXELS // 10**6, side=LARGEST_SIDE)
+    return width * height
+
+
+def chosen_size(size: Size, crop: AutoCrop) -> Size | None:
+    """Return the size that a picture of `size` is cut to, None when no allowed one is near enough to its shape."""
+    shape = size[0] / size[1]
+    sides = range(crop.least, crop.most + 1, STEP)
+    allowed = [
+        (width, height, 1 - min(shape * height / width, width / (shape * height)))
+        for width in sides
+        for height in sides
+        if crop.least_area <= width * height <= crop.most_area
+    ]
+    near = [each for each in allowed if each[2] <= crop.error]
+    if not near:
+        return None
+    if crop.objective == "area":
+        width, height, _ = max(near, key=lambda each: (each[0] * each[1], -each[2]))
+    else:
+        width, height, _ = min(near, key=lambda each: (each[2], -each[0] * each[1]))
+    return width, height
+
+
+def covering(size: Size, wanted: Size) -> Size:
+    """Return the least size of the shape of `size` that `wanted` can be cut from."""
+    whole = _times(size, max(wanted[0] / size[0], wanted[1] / size[1]))
+    return max(whole[0], wanted[0]), max(whole[1], wanted[1])
 
 
 def _times(size: Size, scale: float) -> Size:

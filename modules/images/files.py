@@ -108,6 +108,19 @@ def save_as(picture: Picture, path: Path) -> Path:
     return path
 
 
+def save_text(text: str, path: Path) -> None:
+    """Write `text` as exactly `path`, whole or not at all.
+
+    Raises `SaveError` when the disk is full or the folder may not be written.
+    """
+    try:
+        with _written(path.parent, memoryview(text.encode())) as temporary:
+            os.replace(temporary, path)
+        _sync(path.parent)
+    except OSError as error:
+        raise _explained(error, path.parent) from error
+
+
 def move(source: Path, wanted: Path, taken: Callable[[Path], bool] = os.path.lexists) -> Path:
     """Rename the file `source` to `wanted`, or to "name (2).png" beside it where that is `taken`; return its new path.
 

@@ -61,6 +61,7 @@ def write(recipe: Recipe) -> str:
         if hashes := _hashes(recipe.networks.get(kind, {})):
             entries[entry] = hashes
     entries |= _masked(recipe)
+    entries |= _tiled(recipe)
     entries |= {f"ControlNet {place}": _control(used) for place, used in enumerate(recipe.controls)}
     entries |= recipe.notes
     entries["Version"] = f"easel-{recipe.versions.get('easel', __version__)}"
@@ -140,6 +141,19 @@ def _masked(recipe: Recipe) -> dict[str, str]:
         for name, value in mask.soft.model_dump().items():
             entries[f"Soft inpainting {_SOFT.get(name, name.replace('_', ' '))}"] = _number(value)
     return entries
+
+
+def _tiled(recipe: Recipe) -> dict[str, str]:
+    """Return the entries about the tiles the picture was made in: A1111's two, and what else they depend on."""
+    if recipe.tiles is None:
+        return {}
+    asked = recipe.tiles.asked
+    return {
+        "SD upscale overlap": str(asked.overlap),
+        "SD upscale upscaler": asked.upscaler,
+        "SD upscale factor": _number(asked.scale),
+        "SD upscale tile": f"{recipe.tiles.width}x{recipe.tiles.height}",
+    } | ({"SD upscale joined": "every step"} if asked.joined == "step" else {})
 
 
 def _line(entries: Mapping[str, str]) -> str:

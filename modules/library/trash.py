@@ -19,6 +19,7 @@ from modules.library.pictures import Library, PictureRow
 from modules.library.records import PictureRecord
 
 FOLDER = ".trash"  # in the outputs; below it every file has the path it had
+CAPTION = ".txt"  # a picture's caption lies beside it under this ending
 FAR = "elsewhere"  # in it: what lay outside the outputs
 
 Place = Callable[[PictureRecord], tuple[Path, Path]]  # from where to where a picture's file goes
@@ -107,6 +108,7 @@ class Trash:
                         gone.append(record.id)
                         continue
                     target = move(source, wanted, taken)
+                    _move_caption(source, target)
                     moved.append((record.id, source, target))
                     inwards = record.trashed is None
                     record.home = record.path if inwards else ""
@@ -117,6 +119,7 @@ class Trash:
             for _, source, target in reversed(moved):
                 with contextlib.suppress(OSError):
                     os.rename(target, source)
+                    _move_caption(target, source)
             raise
         self.changed += 1
         return Moved([id for id, *_ in moved], gone)
@@ -143,6 +146,7 @@ class Trash:
                     continue
                 try:
                     row.path.unlink(missing_ok=True)
+                    row.path.with_suffix(CAPTION).unlink(missing_ok=True)
                 except OSError as error:
                     reason = error.strerror or type(error).__name__
                     raise SaveError("delete_failed", file=row.path.name, reason=reason) from error
@@ -150,6 +154,13 @@ class Trash:
                 session.execute(delete(PictureRecord).where(PictureRecord.id.in_(part)))
         self.changed += 1
         return going
+
+
+def _move_caption(source: Path, target: Path) -> None:
+    """Let the caption beside a picture go where the picture went; without one, or where that cannot be, it stays."""
+    with contextlib.suppress(OSError):
+        if not target.with_suffix(CAPTION).exists():
+            os.rename(source.with_suffix(CAPTION), target.with_suffix(CAPTION))
 
 
 def _records(session: Session, ids: Collection[int], condition: ColumnElement[bool]) -> list[PictureRecord]:

@@ -39,20 +39,27 @@ def settled_extras(task: Extras, catalog: Catalog, offered: Sequence[str]) -> Ex
     Raises `BadRequest` for an upscaler that is not there, for faces without a model to restore them, and when there
     is nothing to do; an error of its own for a file that cannot be loaded.
     """
-    first = _upscaler(task.upscaler, catalog, offered)
-    second = _upscaler(task.second, catalog, offered) if task.second_visibility else NO_UPSCALER
+    first = upscaler_named(task.upscaler, catalog, offered)
+    second = upscaler_named(task.second, catalog, offered) if task.second_visibility else NO_UPSCALER
     if first == NO_UPSCALER:
         second = NO_UPSCALER
     for which, folder in RESTORERS.items():
         if getattr(task, which) and restorer_file(catalog, which) is None:
             raise BadRequest("face_missing", restorer=folder, folder=str(catalog.home("face").with_name(folder)))
     settled = task.model_copy(update={"upscaler": first, "second": second, "flips": tuple(dict.fromkeys(task.flips))})
-    if not (settled.enlarges or settled.gfpgan or settled.codeformer or settled.flips):
+    does = (settled.enlarges, settled.gfpgan, settled.codeformer, settled.flips, settled.auto_crop, settled.caption)
+    if task.auto_crop is not None and task.auto_crop.least > task.auto_crop.most:
+        raise BadRequest("auto_crop_bounds", least=task.auto_crop.least, most=task.auto_crop.most)
+    if not any(does):
         raise BadRequest("extras_nothing")
     return settled
 
 
-def _upscaler(name: str, catalog: Catalog, offered: Sequence[str]) -> str:
+def upscaler_named(name: str, catalog: Catalog, offered: Sequence[str]) -> str:
+    """Return the upscaler of that name as it is called; "" means the one that does nothing.
+
+    Raises `BadRequest` with the names there are, and an error of its own for a file that cannot be loaded.
+    """
     wanted = name.strip() or NO_UPSCALER
     known = next((each for each in offered if each.lower() == wanted.lower()), None)
     if known is not None:

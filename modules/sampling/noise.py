@@ -150,9 +150,9 @@ def _centred(large: Tensor, small: Tensor) -> Tensor:
         length = part + 2 * min(0, shift)
         spans.append((slice(max(0, shift), max(0, shift) + length), slice(max(0, -shift), max(0, -shift) + length)))
     (rows, own_rows), (columns, own_columns) = spans
-    whole = large.clone()
-    whole[:, rows, columns] = small[:, own_rows, own_columns]
-    return whole
+    mixed = large.clone()
+    mixed[:, rows, columns] = small[:, own_rows, own_columns]
+    return mixed
 
 
 def stream(seed: int, source: Source = "CPU", device: torch.device | str = "cpu") -> Draw:

@@ -20,7 +20,7 @@ from modules.server.feed import Feed
 from modules.server.scheduler import PAUSED, foresee, in_order, turn_for
 from modules.server.tracker import Tracker, learnt_rate
 from modules.server.views import Job, Problem, Progress, Stage, Status
-from modules.tasks import Detect, Extras, FileTask, Task, read_task
+from modules.tasks import Extras, FileTask, SmallTask, Task, read_task
 
 UNKNOWN_SIZE = 512  # pixels, for the estimate when neither the request nor the model says
 
@@ -47,16 +47,25 @@ class Jobs:
             self._listeners.append(listener)
 
     def add(
-        self, request: Request, owner: str, origin: str = "", native_size: int = UNKNOWN_SIZE, priority: int = 0
+        self,
+        request: Request,
+        owner: str,
+        origin: str = "",
+        native_size: int = UNKNOWN_SIZE,
+        priority: int = 0,
+        pixels: int = 0,
     ) -> str:
-        """Queue `request` (its seed drawn) and return the job's id. It survives whatever happens from here on."""
-        pixels = (request.width or native_size) * (request.height or native_size)
+        """Queue `request` (its seed drawn) and return the job's id. It survives whatever happens from here on.
+
+        `pixels` are those of one of its pictures, where its width and height do not say it.
+        """
+        pixels = pixels or (request.width or native_size) * (request.height or native_size)
         return self._add(
             request, owner, origin, request.images, float(pixels * request.steps * request.images), priority
         )
 
-    def add_file(self, task: FileTask | Detect, owner: str, origin: str = "") -> str:
-        """Queue the making of a file, or of a hint, and return the job's id. Its work counts for no one's share."""
+    def add_file(self, task: FileTask | SmallTask, owner: str, origin: str = "") -> str:
+        """Queue the making of a file, hint or caption and return the job's id. Its work counts for no one's share."""
         return self._add(task, owner, origin, images=0, work=0.0, priority=0)
 
     def add_extras(self, task: Extras, owner: str, origin: str = "", pixels: int = 0) -> str:

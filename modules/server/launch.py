@@ -13,6 +13,7 @@ ROOMS = (  # where the engine's built-in variants lie
     "modules.upscalers",
     "modules.controls",
     "modules.controls.preprocessors",
+    "modules.captioners",
 )
 
 

@@ -13,7 +13,7 @@ from modules.request import Request
 from modules.result import Picture, Recipe
 from modules.server.views import Problem
 from modules.settings import Settings
-from modules.tasks import Detect, Extras, FileTask, Task
+from modules.tasks import Detect, Extras, FileTask, Interrogate, Task
 
 T = TypeVar("T")
 
@@ -59,6 +59,10 @@ class Engine(Protocol):
 
     def detect(self, task: Detect, report: Report) -> str:
         """Draw the hint of `task` and return its name among the pictures that people bring."""
+        ...
+
+    def interrogate(self, task: Interrogate, report: Report) -> str:
+        """Say in words what the picture of `task` shows."""
         ...
 
     def make_file(self, task: FileTask, report: Report) -> Path:

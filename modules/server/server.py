@@ -4,22 +4,26 @@ import contextlib
 import threading
 import time
 
+from modules.captioners.captioner import Captioner
 from modules.controls.preprocessor import settled
 from modules.errors import BadRequest, EaselError
-from modules.events import HINT_MADE
+from modules.events import CAPTIONED, HINT_MADE
 from modules.images import metadata
-from modules.images.enlarging import enlarged
+from modules.images.enlarging import checked_size
 from modules.images.files import PictureFiles
 from modules.images.inputs import Inputs
+from modules.images.tiles import tiled_size
 from modules.library.database import Database
 from modules.library.gallery import Gallery
 from modules.library.pictures import LOCAL, Library
 from modules.library.trash import Trash
 from modules.model_manager.autoencoders import AUTOMATIC, OWN
+from modules.model_manager.caption_files import CaptionFiles
 from modules.model_manager.catalog import Catalog
 from modules.model_manager.control_check import checked_controls, find_preprocessor
 from modules.model_manager.extras_task import settled_extras
 from modules.model_manager.file_tasks import settled_file_task
+from modules.model_manager.tiles_check import checked_tiles
 from modules.offers import Offers, gather
 from modules.plugins import Plugins
 from modules.request import Request
@@ -34,10 +38,9 @@ from modules.server.process import Supervisor
 from modules.server.recovery import Registry
 from modules.server.shift import Post
 from modules.settings import Settings
-from modules.tasks import LARGEST_SIDE, Detect, Extras, FileTask
+from modules.tasks import Detect, Extras, FileTask, Interrogate
 
 GRACE = 30.0
-MOST_PIXELS = 2**27  # of one picture that is made larger: 8192 x 16384
 
 
 class Server:
@@ -65,6 +68,7 @@ class Server:
         devices = [each.strip() for each in settings.device.split(",") if each.strip()] or ["auto"]
         self._database = Database(settings.database_url)
         self.catalog = catalog or Catalog(settings, database=self._database)
+        self._caption_files = CaptionFiles(settings, plugins.offered("captioners", Captioner))
         self._watches = catalog is None  # a catalog that was handed in is its giver's to watch
         self.feed = Feed(self._database)
         self.library = Library(self._database, settings.outputs)
@@ -150,9 +154,17 @@ class Server:
         model = self.catalog.find(asked.model)
         special = asked.vae in ("", AUTOMATIC, OWN)
         vae = asked.vae if special else self.catalog.find(asked.vae, "vae").name
+        asked = checked_tiles(asked, self.catalog, self.offers.upscalers, self.inputs)
         asked = checked_controls(asked, model, self.catalog, self.offers, self.inputs.has)
         asked = asked.model_copy(update={"model": model.name, "vae": vae}).with_seed()
-        return self.jobs.add(asked, owner, origin, model.native_size or UNKNOWN_SIZE)
+        return self.jobs.add(asked, owner, origin, model.native_size or UNKNOWN_SIZE, pixels=self._pixels(asked))
+
+    def _pixels(self, request: Request) -> int:
+        """Return how many pixels a picture of `request` has that is made in tiles; 0: its width and height say so."""
+        if request.init is None or request.tiles is None:
+            return 0
+        width, height = tiled_size(self.inputs.open(request.init.image).size, request.tiles.scale)
+        return width * height
 
     def submit_file(self, task: FileTask, owner: str = LOCAL, origin: str = "") -> str:
         """Queue the making of a checkpoint file and return the job's id.
@@ -164,21 +176,29 @@ class Server:
     def submit_extras(self, task: Extras, owner: str = LOCAL, origin: str = "") -> str:
         """Queue what is to be done to finished pictures and return the job's id.
 
-        Raises `BadRequest` or `ModelError`, before anything is queued, for an upscaler or a picture that is not there,
-        faces without a model to restore them, and a result that would be too large.
+        Raises `BadRequest` or `ModelError`, before anything is queued, for an upscaler or a captioner that is not
+        there, faces without a model to restore them, and when none of the pictures is there or all would become too
+        large. A single one of many is left out when its turn comes.
         """
         ready = settled_extras(task, self.catalog, self.offers.upscalers)
+        if ready.caption:
+            self._see_captioner(ready.caption)
         pixels = 0
+        faults = []
         for name in ready.pictures:
-            found = metadata.read(self.inputs.file(name))
-            if found is None:
-                raise BadRequest("picture_damaged")
-            (width, height), _ = enlarged(found[2], ready)
-            if width * height > MOST_PIXELS or max(width, height) > LARGEST_SIDE:
-                most = MOST_PIXELS // 10**6
-                raise BadRequest("extras_size", width=width, height=height, most=most, side=LARGEST_SIDE)
-            pixels += width * height * ready.each
+            try:
+                pixels += self._pixels_of(name, ready)
+            except BadRequest as error:
+                faults.append(error)
+        if len(faults) == len(ready.pictures):
+            raise faults[0]
         return self.jobs.add_extras(ready, owner, origin, pixels)
+
+    def _pixels_of(self, name: str, task: Extras) -> int:
+        found = metadata.read(self.inputs.file(name))
+        if found is None:
+            raise BadRequest("picture_damaged")
+        return checked_size(found[2], task) * task.each
 
     def submit_detect(self, task: Detect, owner: str = LOCAL, origin: str = "") -> str:
         """Queue the drawing of a preprocessor's hint and return the job's id; `detected` then names the picture.
@@ -190,11 +210,36 @@ class Server:
         self.inputs.file(task.image)
         return self.jobs.add_file(task.model_copy(update={"preprocessor": offer.name}), owner, origin)
 
+    def captioners(self) -> list[str]:
+        """Return who can describe pictures, by name; empty without any."""
+        names = self._caption_files.names()
+        return [*names, *(each for each in self.offers.captioners if each not in names)]
+
+    def submit_interrogate(self, task: Interrogate, owner: str = LOCAL, origin: str = "") -> str:
+        """Queue the describing of a picture and return the job's id; `captioned` then has the words.
+
+        Raises `BadRequest` or `ModelError` before anything is queued.
+        """
+        self._see_captioner(task.captioner)
+        self.inputs.file(task.image)
+        return self.jobs.add_file(task, owner, origin)
+
+    def captioned(self, job: str) -> str:
+        """Return the words that a job of `submit_interrogate` found; "" while there are none."""
+        return self._noted(job, CAPTIONED, "caption")
+
+    def _see_captioner(self, name: str) -> None:
+        if name not in self.offers.captioners and (name or not self.offers.captioners):
+            self._caption_files.find(name)
+
     def detected(self, job: str) -> str:
         """Return the name among `inputs` of the hint that a job of `submit_detect` drew; "" while there is none."""
+        return self._noted(job, HINT_MADE, "picture")
+
+    def _noted(self, job: str, wanted: str, value: str) -> str:
         found = self.jobs.get(job)
         notes = () if found is None else found.notes
-        return next((str(values["picture"]) for key, values in notes if key == HINT_MADE), "")
+        return next((str(values[value]) for key, values in notes if key == wanted), "")
 
     def load(self, name: str, worker: str = "") -> None:
         """Have a worker load the checkpoint of that name before its next job: every one, or the one named `worker`.

@@ -15,11 +15,11 @@ from typing import Any
 from modules.engine.report import Wanted
 from modules.engine.threads import prepare_environment
 from modules.errors import Cancelled, EaselError
-from modules.events import Event, Note
+from modules.events import CAPTIONED, HINT_MADE, Event, Note
 from modules.images import infotext
-from modules.images.files import PictureFiles
+from modules.images.files import PictureFiles, save_text
 from modules.request import Request
-from modules.result import Picture
+from modules.result import CAPTION, Picture
 from modules.server.messages import (
     Answered,
     Ended,
@@ -39,7 +39,7 @@ from modules.server.messages import (
 )
 from modules.server.views import Problem
 from modules.settings import Settings
-from modules.tasks import Detect, Extras
+from modules.tasks import Detect, Extras, Interrogate
 
 
 def serve(connection: Connection, settings: Settings, factory: EngineFactory) -> None:
@@ -86,7 +86,9 @@ def _do(task: Take | Order, engine: Engine, files: PictureFiles, line: "_Line") 
         for picture, path in engine.process(task.task, line, partial(_save_extra, files), task.job, task.done):
             line.hand_in(picture, path)
     elif isinstance(task.task, Detect):
-        line.tell(Note(key="hint_made", values={"picture": engine.detect(task.task, line)}))
+        line.tell(Note(key=HINT_MADE, values={"picture": engine.detect(task.task, line)}))
+    elif isinstance(task.task, Interrogate):
+        line.tell(Note(key=CAPTIONED, values={"caption": engine.interrogate(task.task, line)}))
     else:
         made = engine.make_file(task.task, line)
         line.tell(Note(key="file_made", values={"name": made.name}))
@@ -94,7 +96,11 @@ def _do(task: Take | Order, engine: Engine, files: PictureFiles, line: "_Line") 
 
 
 def _save_extra(files: PictureFiles, picture: Picture, name: str) -> Path:
-    return files.save(picture, "extras", name)
+    """Save a picture, and its caption beside it, as programs that train want it."""
+    path = files.save(picture, "extras", name)
+    if caption := picture.recipe.postprocessing.get(CAPTION):
+        save_text(caption, path.with_suffix(".txt"))
+    return path
 
 
 def _failed(task: Take | Order, error: Exception) -> Ended | Answered:

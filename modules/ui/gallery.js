@@ -179,6 +179,7 @@ const chosen = () => {
   bulk.hidden = !cells.length;
   at('.chosen').textContent = say('selected', cells.length);
   at('[data-do=compare]').disabled = cells.length !== 2;
+  for (const sender of bulk.querySelectorAll('[data-send]')) sender.dataset.picture = ids_of(cells).join();
   const same = cells.length && cells.every((cell) => cell.dataset.rating === cells[0].dataset.rating);
   shine(bulk.querySelector('.stars'), same ? Number(cells[0].dataset.rating) : 0);
 };

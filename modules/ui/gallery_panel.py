@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Collection, Sequence
+from types import MappingProxyType
 
 from modules.api.pictures import thumbnail_url
 from modules.library.gallery import AT_ONCE, LONGEST_TAG, Choices, Hits
@@ -12,6 +13,7 @@ from modules.ui.markup import Html, element, icon, joined
 from modules.ui.pieces import button
 from modules.words import Words
 
+SENDS = MappingProxyType({"extras": "extras", "img2img": "img2img_many"})  # tab -> the pile there that takes many
 SHOWN_PROMPT = 200  # characters of a prompt that are told of a small picture
 
 
@@ -184,6 +186,7 @@ def bulk_tools(words: Words) -> list[Html]:
         tag,
         _worded("compare", "compare", words.say("gallery.compare"), "kept"),
         _worded("download", "download", words.say("ui.download"), "kept"),
+        *[_sender(tab, into, words) for tab, into in SENDS.items()],
         _worded("trash", "trash", words.say("gallery.to_trash"), "kept"),
         _worded("restore", "retry", words.say("gallery.restore"), "binned"),
         _worded("delete", "trash", words.say("gallery.delete"), "binned"),
@@ -225,6 +228,13 @@ def _worded(do: str, drawing: str, label: str, group: str) -> Html:
     return element(
         "button", icon(drawing), element("span", label), type="button", cls=f"tool wide {group}".strip(), data_do=do
     )
+
+
+def _sender(tab: str, into: str, words: Words) -> Html:
+    """Return what sends all that is chosen to another tab; the page writes into it which pictures those are."""
+    label = words.say(f"gallery.send_{tab}")
+    name = words.say(f"ui.tab_{tab}")
+    return element("button", label, type="button", cls="tool wide kept", data_send=tab, data_into=into, data_label=name)
 
 
 def _gone(words: Words) -> Html:

@@ -119,12 +119,12 @@
   document.addEventListener('click', async (event) => {
     const sender = event.target.closest('[data-send]');
     if (!sender) return;
-    const {send, picture, label} = sender.dataset;
+    const {send, picture, label, into = send} = sender.dataset;
     sender.closest('dialog')?.close();
     // Tabs that find no room lie in a menu, where they have only their names.
     const menu = [...document.querySelectorAll('#tabs .overflow-menu button')];
     (document.getElementById(`tab_${send}-button`) ?? menu.find((each) => each.textContent.trim() === label))?.click();
-    const found = () => document.querySelector(`#${send}_arrival :is(textarea, input)`);
+    const found = () => document.querySelector(`#${into}_arrival :is(textarea, input)`);
     // Gradio makes a tab when it is first in front, and the server gives it the form as it was; what is sent comes after that.
     const fresh = !found();
     for (let tries = 0; tries < 100 && !found(); tries++) await new Promise((go) => setTimeout(go, 50));

@@ -63,5 +63,13 @@ def sentence(key: str, values: Mapping[str, object], words: Words) -> str:
     return words.say(f"errors.{key}", **{**values, **named})
 
 
+def noted(key: str, values: Mapping[str, object], words: Words) -> str:
+    """Return the sentence `key` of `notes.json`; where an `error` is among `values`, its sentence is the reason."""
+    about = values.get("about")
+    if isinstance(error := values.get("error"), str) and isinstance(about, Mapping):
+        values = {**values, "reason": sentence(error, about, words)}
+    return words.say(f"notes.{key}", **values)
+
+
 def _key(name: str) -> str:
     return "easel_" + name.removeprefix("ui.")

@@ -1,7 +1,7 @@
 """Small things the panels share, as HTML: icon buttons, spans of time, what became of a job."""
 
 from modules.server.views import Job
-from modules.tasks import Convert, Detect, Extras, Merge
+from modules.tasks import Convert, Detect, Extras, Interrogate, Merge
 from modules.ui.markup import Html, element, icon, joined
 from modules.words import Words
 
@@ -41,6 +41,8 @@ def short(job: Job, words: Words) -> str:
         return words.say("extras.task", name=first, upscaler=job.task.upscaler)
     if isinstance(job.task, Merge | Convert):
         return words.say(f"ui.task_{job.task.kind}", name=job.task.name)
+    if isinstance(job.task, Interrogate):
+        return words.say("ui.task_interrogate")
     if isinstance(job.task, Detect):
         return words.say("ui.task_detect", name=job.task.preprocessor)
     return " ".join(job.request.prompt.split())[:120] or words.say("ui.no_prompt")

@@ -12,7 +12,7 @@ from modules.images.infotext import postprocessing
 from modules.library.pictures import PictureRow
 from modules.server.views import Job, Problem
 from modules.ui.markup import Html, element, icon
-from modules.ui.page_words import sentence
+from modules.ui.page_words import noted, sentence
 from modules.ui.pieces import button, outcome, short, span_of
 from modules.words import Words
 
@@ -23,7 +23,7 @@ def progress(job: Job | None, words: Words) -> Html:
     """Return the bar with step, picture and time left of `job`; what it has to note; why it failed."""
     if job is None:
         return element("div", cls="progress idle", data_title="")
-    notes = [element("p", words.say(f"notes.{key}", **values), cls="note") for key, values in job.notes]
+    notes = [element("p", noted(key, values, words), cls="note") for key, values in job.notes]
     if job.status in ("failed", "set_aside"):
         return _failure(job, words)
     if job.status in ("running", "queued"):

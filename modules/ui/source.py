@@ -7,13 +7,17 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from modules.errors import BadRequest
+from modules.errors import BadRequest, EaselError
 from modules.library.pictures import PictureRow
 from modules.request import InitImage, Request, limits
+from modules.tasks import make_interrogate
+from modules.ui import pieces
 from modules.ui.fields import Form
-from modules.ui.listeners import QUIET
+from modules.ui.listeners import QUEUED, QUIET
 from modules.ui.maker import Maker
+from modules.ui.page_words import explain, sentence
 from modules.ui.painter import Painter
+from modules.ui.waiting import awaited
 from modules.ui.well import Well
 
 # What the brush offers; the first is in use.
@@ -34,6 +38,12 @@ class SourceMaker(Maker):
     def strength(self, form: Form) -> None:
         """Build the field that says how much of the picture changes."""
         self._sliding(form, "init/denoising_strength", "denoising_strength", InitImage, 0.01)
+
+    def describing(self) -> None:
+        """Build the button that has the picture described; it is there when somebody can do that."""
+        there = bool(self.server.captioners())
+        name = f"{self.name}_interrogate"
+        self.describe = gr.Button(self.words("interrogate"), elem_id=name, elem_classes="wide", visible=there)
 
     def resizing(self, form: Form, latent: bool) -> None:
         """Build the fields of how a picture comes to the size that is made."""
@@ -116,7 +126,31 @@ class SourceMaker(Maker):
         self.painter.connect(self.well.field, self.keep("painted"))
         sides = [parts["width"], parts["height"]]
         # Only what a person puts there: a form that is restored has the size it had.
+        prompt = parts["prompt"]
+        self.describe.click(self.interrogate, self.well.field, prompt, **QUEUED).then(**self.keep("prompt"))
+        self.page.blocks.load(self.can_describe, None, self.describe, **QUIET)
         self.well.panel.put(self.fit, parts["model"], sides, **QUIET).then(**self.keep("width", "height"))
+
+    def can_describe(self) -> Any:
+        """Show the button where there is a captioner by now."""
+        return gr.update(visible=bool(self.server.captioners()))
+
+    def interrogate(self, image: str, request: gr.Request) -> Any:
+        """Have the picture described, wait for it, and return the words for the prompt."""
+        words = self.words.heard(request)
+        try:
+            if not image:
+                raise BadRequest("no_picture")
+            job = self.server.submit_interrogate(make_interrogate({"image": image}))
+            found = awaited(self.server, job)
+            if caption := self.server.captioned(job):
+                return caption
+            error = found.error if found is not None else None
+            said = sentence(error.key, error.values, words) if error else words.say("ui.caption_waits")
+        except EaselError as refused:
+            said = explain(refused, words)
+        gr.Warning(pieces.plain(said))
+        return gr.skip()
 
     def fit(self, model: str, event: gr.EventData) -> Any:
         """Return the width and height that suit a picture that was just put there."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -23,6 +22,7 @@ from modules.ui.listeners import QUEUED, QUIET
 from modules.ui.markup import Html, element
 from modules.ui.page_words import PageWords, explain
 from modules.ui.uploads import BATCH, uploaded
+from modules.ui.waiting import awaited
 from modules.ui.well import Well
 
 TAB = "controlnet"  # the tab that has them
@@ -30,7 +30,6 @@ UNITS = 3
 SLIDERS = 2  # numbers that a preprocessor takes, at most
 NONE = "None"
 MANY = "many_"  # in the names of places for many pictures
-PATIENCE = 120.0  # seconds that a page waits for a hint
 MODES = MappingProxyType({"balanced": "mode_balanced", "prompt": "mode_prompt", "control": "mode_control"})
 FITS = MappingProxyType({"crop": "resize_crop", "stretch": "resize_stretch", "fill": "resize_fill"})
 
@@ -173,16 +172,10 @@ class Units:
             if not image:
                 return _said(words.say("errors.no_picture"))
             job = self.server.submit_detect(make_detect(told))
-            until = time.monotonic() + PATIENCE
-            while time.monotonic() < until:
-                found = self.server.jobs.get(job)
-                if found is None or found.status not in ("queued", "running"):
-                    break
-                time.sleep(0.1)
+            found = awaited(self.server, job)
             name = self.server.detected(job)
             if name:
                 return element("img", src=input_url(name, "768"), alt=words.say("ui.hint"), cls="hint-picture")
-            found = self.server.jobs.get(job)
             if found is not None and found.error is not None:
                 return _said(words.say(f"errors.{found.error.key}", **found.error.values))
             return _said(words.say("ui.hint_waits"))

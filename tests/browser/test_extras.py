@@ -27,7 +27,7 @@ def test_a_picture_is_brought_enlarged_and_found_again(visit: Visit, tmp_path: P
     (tmp_path / "bad.png").write_bytes(b"<html>no picture</html>")
     studio = visit()
     page, tab = studio.page, open_tab(studio)
-    page.set_input_files("#extras input[type=file]", [str(tmp_path / "my scene.png"), str(tmp_path / "bad.png")])
+    page.set_input_files("#extras .drop input[type=file]", [str(tmp_path / "my scene.png"), str(tmp_path / "bad.png")])
     expect(tab.get_by_alt_text("my scene")).to_be_visible(timeout=PATIENCE)
     expect(page.get_by_text("bad.png: This is a web page")).to_be_visible(timeout=PATIENCE)
     assert all("422" in fault for fault in studio.faults)
@@ -56,3 +56,47 @@ def test_a_picture_is_brought_enlarged_and_found_again(visit: Visit, tmp_path: P
     expect(again.locator("img.after")).to_be_visible(timeout=PATIENCE)
     expect(again.get_by_alt_text("my scene")).to_be_visible()
     assert phone.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_folder_and_what_is_chosen_in_the_gallery_come_along_in_one_go(visit: Visit, tmp_path: Path) -> None:
+    shoot = tmp_path / "shoot"
+    for place, name in enumerate(("a/10.png", "a/2.png", "b/c/one.png", ".cache/hidden.png")):
+        (shoot / name).parent.mkdir(parents=True, exist_ok=True)
+        scene(40 + place, 40).save(shoot / name)
+    (shoot / "b" / "bad.png").write_bytes(b"<html>no picture</html>")
+    (shoot / "notes.txt").write_text("not a picture")
+    studio = visit()
+    page, tab = studio.page, open_tab(studio)
+    clear = tab.get_by_role("button", name="Clear")
+    if clear.count():
+        clear.click()
+        expect(tab.locator(".pile li")).to_have_count(0, timeout=PATIENCE)
+    page.set_input_files("#extras .folder input", str(shoot))
+    marks = tab.locator(".pile li")
+    expect(marks).to_have_count(3, timeout=PATIENCE)
+    assert [mark.get_attribute("title") for mark in marks.all()] == ["a/2", "a/10", "b/c/one"]
+    expect(page.get_by_text("b/bad.png: This is a web page")).to_be_visible(timeout=PATIENCE)
+    assert all("422" in fault for fault in studio.faults)
+    studio.faults.clear()
+    box = page.locator("#extras_upscaler input").first
+    box.fill("Nearest")
+    box.press("Enter")
+    page.locator("#extras_scale input[type=number]").fill("2")
+    page.locator("#extras_scale input[type=number]").press("Tab")
+    page.click("#extras_start")
+    expect(tab.locator(".extras-result .thumb")).to_have_count(3, timeout=PATIENCE)
+    titles = [str(each.get_attribute("title")) for each in tab.locator(".extras-result .thumb").all()]
+    assert [title.partition("-")[2] for title in titles] == ["a_2.png", "a_10.png", "b_c_one.png"]
+
+    front(page, "Gallery")
+    board = page.locator("#gallery")
+    for place in (0, 2):
+        board.locator(".cell .pick input").nth(place).check(force=True, timeout=PATIENCE)
+    board.get_by_role("button", name="Send to Picture to picture").click()
+    pile = page.locator("#img2img .pile li")
+    expect(pile).to_have_count(2, timeout=PATIENCE)
+    expect(pile.first).to_be_visible(timeout=PATIENCE)
+    assert [str(mark.get_attribute("title")).partition("-")[2] for mark in pile.all()] == ["b_c_one", "a_2"]
+    front(page, "Gallery")
+    board.get_by_role("button", name="Send to Extras").click()
+    expect(tab.locator(".pile li")).to_have_count(2, timeout=PATIENCE)

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageDraw, ImageOps
 from PIL.PngImagePlugin import PngInfo
 
 from modules.engine import extras
+from modules.engine.captions import Captions
 from modules.engine.extras import Postprocessor
 from modules.engine.report import Wanted
 from modules.engine.upscaling import Upscaling
@@ -20,13 +21,18 @@ from modules.events import Note
 from modules.images import metadata
 from modules.images.files import PictureFiles
 from modules.images.inputs import Inputs
+from modules.model_manager.caption_files import CaptionFiles
 from modules.model_manager.catalog import Catalog
 from modules.model_manager.extras_task import settled_extras
 from modules.plugins import folder_modules, make_plugins
 from modules.result import Picture
+from modules.server.worker import _save_extra
 from modules.settings import Settings
 from modules.tasks import make_extras
+from modules.ui.page_words import noted
 from modules.upscalers.networks.faces import Box
+from modules.words import load_words
+from tests.fake_captioners import parrot
 from tests.fake_upscalers import compact, difference, put_upscaler, scene
 from tests.fakes import RecordingReport
 from tests.images.test_infotext import changed
@@ -46,7 +52,8 @@ class Room:
         self.catalog = Catalog(self.settings)
         plugins = make_plugins("engine", folder_modules("modules.upscalers"), None)
         self.upscaling = Upscaling(plugins, self.catalog, torch.device("cpu"), 48, 16, lambda: False)
-        self.worker = Postprocessor(self.catalog, self.inputs, self.upscaling)
+        captions = Captions(CaptionFiles(self.settings, {"Parrot": parrot()}), torch.device("cpu"), lambda: False)
+        self.worker = Postprocessor(self.catalog, self.inputs, self.upscaling, captions)
         self.saved: list[str] = []
         self.made: list[Picture] = []
         self.report = RecordingReport()
@@ -171,6 +178,48 @@ def test_a_picture_that_is_gone_is_an_error(room: Room) -> None:
     with pytest.raises(BadRequest) as refused:
         room.do(["0" * 64])
     assert refused.value.key == "picture_gone"
+
+
+def test_one_bad_picture_of_many_is_named_and_the_others_are_made(room: Room) -> None:
+    names = [room.inputs.keep(scene()), "0" * 64, room.inputs.keep(scene(40, 40)), room.inputs.keep(scene(20, 20000))]
+    room.inputs.file(names[2]).write_bytes(b"no picture any more")
+    made = room.do(names, names=["a/one", "b/two", "b/three", "c/tall"], scale=8)
+    assert [each.recipe.index for each in made] == [0] and room.saved == ["a/one"]
+    told = [each for each in room.report.events if isinstance(each, Note)]
+    assert [(each.key, each.values["name"], each.values["error"]) for each in told] == [
+        ("left_out", "b/two", "picture_gone"),
+        ("left_out", "b/three", "picture_unknown"),
+        ("left_out", "c/tall", "extras_size"),
+    ]
+    said = noted(told[2].key, told[2].values, load_words())
+    assert said.startswith("c/tall was left out. A picture would have 160×160000 pixels")
+
+
+def test_a_picture_is_cut_around_what_stands_out(room: Room) -> None:
+    image = Image.new("RGB", (120, 60), "#88a")
+    ImageDraw.Draw(image).ellipse((80, 10, 116, 46), fill="#d22")
+    name = room.inputs.keep(image)
+    middle, focus = (room.do([name], width=120, height=120, focus=each)[-1] for each in (False, True))
+    red = [np.asarray(each.image, int)[..., 0].max(0) > 180 for each in (middle, focus)]
+    assert not red[0][:90].any() and red[1][30:].any() and not red[1][-2:].any(), "all of it is there"
+    assert focus.recipe.postprocessing["Auto focal point crop"] == "True"
+
+
+def test_each_picture_is_cut_to_a_size_near_to_its_shape(room: Room) -> None:
+    names = [room.inputs.keep(scene(*size)) for size in ((100, 100), (150, 100), (100, 900))]
+    made = room.do(names, upscaler="None", auto_crop={"least": 128, "most": 256, "most_area": 128 * 192})
+    assert [each.image.size for each in made] == [(128, 128), (192, 128), (100, 900)]
+    assert made[0].recipe.postprocessing == {"Auto-sized crop": "128x128"}
+    assert [each.key for each in room.report.events if isinstance(each, Note)] == ["crop_unfit"]
+
+
+def test_a_caption_is_in_the_file_and_beside_it(room: Room) -> None:
+    (made,) = room.do([room.inputs.keep(scene())], caption="Parrot")
+    assert made.recipe.postprocessing["Caption"] == "a picture of 180 by 122"
+    path = _save_extra(PictureFiles(room.folder / "outputs"), made, "one")
+    assert path.with_suffix(".txt").read_text() == "a picture of 180 by 122"
+    with Image.open(path) as image:
+        assert image.info["postprocessing"].endswith("Caption: a picture of 180 by 122")
 
 
 def restoring(room: Room, monkeypatch: pytest.MonkeyPatch, faces: list[Box]) -> list[tuple[str, float]]:

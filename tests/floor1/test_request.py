@@ -22,6 +22,12 @@ def test_empty_request_has_defaults() -> None:
     assert (request.prompt, request.steps, request.cfg_scale, request.images, request.width) == ("", 20, 7.0, 1, None)
 
 
+def test_tiles_want_a_picture() -> None:
+    with pytest.raises(BadRequest) as refused:
+        make_request({"tiles": {}})
+    assert refused.value.key == "tiles_alone"
+
+
 def test_request_is_frozen() -> None:
     with pytest.raises(ValidationError):
         make_request({}).steps = 3

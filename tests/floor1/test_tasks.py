@@ -6,7 +6,17 @@ import pytest
 
 from modules.errors import BadRequest
 from modules.request import make_request
-from modules.tasks import MOST_PICTURES, Convert, Merge, Task, make_extras, make_file_task, read_task, task_kind
+from modules.tasks import (
+    MOST_PICTURES,
+    Convert,
+    Merge,
+    Task,
+    make_extras,
+    make_file_task,
+    make_interrogate,
+    read_task,
+    task_kind,
+)
 
 NAMES = ["0" * 64, "a" * 64]
 
@@ -17,7 +27,8 @@ NAMES = ["0" * 64, "a" * 64]
         (make_request({"prompt": "kind"}), ""),
         (make_file_task(Merge, {"model": "a", "second": "b"}), "merge"),
         (make_file_task(Convert, {"model": "a"}), "convert"),
-        (make_extras({"pictures": NAMES, "names": ["a", "b"], "flips": ["both"]}), "extras"),
+        (make_extras({"pictures": NAMES, "names": ["a", "b"], "flips": ["both"], "auto_crop": {}}), "extras"),
+        (make_interrogate({"image": NAMES[0]}), "interrogate"),
     ],
 )
 def test_a_stored_task_is_read_as_what_it_was(task: Task, kind: str) -> None:
@@ -42,6 +53,8 @@ def test_every_picture_counts_with_its_copies() -> None:
         ({"width": 4}, "width is 4. It must be a number from 8 to 16384"),
         ({"gfpgan": 1.5}, "gfpgan is 1.5. It must be a number from 0.0 to 1.0"),
         ({"flips": ["sideways"]}, "Allowed are"),
+        ({"auto_crop": {"least": 8}}, "least is 8. It must be a number from 64 to 2048"),
+        ({"auto_crop": {"colour": "red"}}, "There is no field named colour"),
         ({"upscaler": "x" * 300}, "too long"),
         ({"colour": "red"}, "There is no field named colour"),
     ],

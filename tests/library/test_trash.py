@@ -60,6 +60,19 @@ def test_into_the_trash_and_back_to_exactly_its_place(house: House) -> None:
     assert house.shown() == [two.id, one.id] and house.shown(trash=True) == []
 
 
+def test_a_caption_goes_where_its_picture_goes(house: House) -> None:
+    row = house.put()
+    row.path.with_suffix(".txt").write_text("a red circle")
+    house.trash.put([row.id])
+    (kept,) = list((house.outputs / ".trash").rglob("*.txt"))
+    assert kept.read_text() == "a red circle" and not row.path.with_suffix(".txt").exists()
+    house.trash.restore([row.id])
+    assert row.path.with_suffix(".txt").read_text() == "a red circle" and not kept.exists()
+    house.trash.put([row.id])
+    house.trash.delete([row.id])
+    assert not list(house.outputs.rglob("*.txt"))
+
+
 def test_what_a_job_made_stays_made_when_it_is_in_the_trash(house: House) -> None:
     row = house.put(job="j")
     house.trash.put([row.id])

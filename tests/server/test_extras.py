@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from modules.errors import BadRequest
+from modules.errors import BadRequest, UnknownModel
 from modules.events import PictureDone
 from modules.images import metadata
 from modules.library.records import JobRecord
 from modules.server.server import Server
 from modules.server.tracker import learnt_rate
-from modules.tasks import Extras, make_extras
+from modules.tasks import Extras, make_extras, make_interrogate
 from tests.fakes import ask
 from tests.server.conftest import Queue
 from tests.serving import fake_server, running, until
@@ -57,6 +57,31 @@ def test_what_cannot_be_done_is_not_queued(tmp_path: Path, values: dict[str, Any
         assert refused.value.key == key and server.jobs.queue() == []
     finally:
         server.stop()
+
+
+def test_one_picture_of_many_that_is_gone_does_not_keep_the_others(tmp_path: Path) -> None:
+    server = fake_server(tmp_path)
+    made = task(server, 2)
+    server.submit_extras(made.model_copy(update={"pictures": (made.pictures[0], "0" * 64)}))
+    with pytest.raises(BadRequest, match="not here any more"):
+        server.submit_extras(made.model_copy(update={"pictures": ("1" * 64, "0" * 64)}))
+    assert len(server.jobs.queue()) == 1
+    server.stop()
+
+
+def test_a_picture_is_described_by_a_job_of_its_own(tmp_path: Path) -> None:
+    with running(tmp_path) as server:
+        name = server.inputs.keep(Image.new("RGB", (20, 10), "red"))
+        assert server.captioners() == ["Parrot"]
+        id = server.submit_interrogate(make_interrogate({"image": name, "captioner": "Parrot"}))
+        until(lambda: not server.jobs.queue())
+        assert server.captioned(id) == f"a picture called {name[:4]}" and server.detected(id) == ""
+        with pytest.raises(UnknownModel) as refused:
+            server.submit_interrogate(make_interrogate({"image": name, "captioner": "BLIP/gone"}))
+        assert str(tmp_path / "models" / "BLIP") in str(refused.value)
+        with pytest.raises(UnknownModel):
+            server.submit_extras(task(server, caption="BLIP/gone"))
+        assert len(server.jobs.recent()) == 1
 
 
 def test_the_job_goes_on_after_its_worker_was_killed(tmp_path: Path) -> None:

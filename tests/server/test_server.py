@@ -45,6 +45,24 @@ def test_what_cannot_be_done_is_not_queued(tmp_path: Path) -> None:
     server.stop()
 
 
+def test_tiles_are_settled_before_they_are_queued_and_count_as_work(tmp_path: Path) -> None:
+    server = fake_server(tmp_path)
+    picture = {"image": server.inputs.keep(Image.new("RGB", (1000, 600)))}
+    for tiles, key in (({"upscaler": "gone"}, "unknown_upscaler"), ({"upscaler": "nearest", "scale": 4.0}, "")):
+        request = ask("a", init=picture, tiles=tiles, width=512, height=512, steps=10)
+        if key:
+            with pytest.raises(BadRequest) as refused:
+                server.submit(request)
+            assert refused.value.key == key and server.jobs.recent() == []
+        else:
+            (job,) = [each for each in [server.jobs.get(server.submit(request))] if each is not None]
+            assert job.request.tiles is not None and job.request.tiles.upscaler == "Nearest"
+    large = {"image": server.inputs.keep(Image.new("RGB", (1100, 600)))}
+    with pytest.raises(BadRequest, match="4400×2400 pixels"):
+        server.submit(ask("a", init=large, tiles={"upscaler": "None", "scale": 4.0}))
+    server.stop()
+
+
 def test_interrupt_keeps_the_pictures_made_and_leaves_the_others(tmp_path: Path) -> None:
     with running(tmp_path, seconds=0.02) as server:
         first = server.submit(ask("first", steps=10, batch_count=50))

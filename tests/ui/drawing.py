@@ -28,7 +28,7 @@ from modules.request import Request, Shot
 from modules.result import Picture, Recipe
 from modules.server.server import Server
 from modules.settings import Settings
-from modules.tasks import Detect, Extras, FileTask
+from modules.tasks import Detect, Extras, FileTask, Interrogate
 from tests.fake_catalog import FakeCatalog
 
 if TYPE_CHECKING:  # it brings in torch
@@ -101,6 +101,10 @@ class DrawingEngine:
             recipe = Recipe(given=inputs.text(name), postprocessing=notes, job=job, index=place, width=1, height=1)
             picture = Picture(image, recipe)
             yield picture, save(picture, task.name_of(place))
+
+    def interrogate(self, task: Interrogate, report: "Report") -> str:
+        """Say what every picture of this engine shows."""
+        return "a picture of nothing"
 
     def detect(self, task: Detect, report: "Report") -> str:
         """Draw nothing: the hint is the picture itself."""

@@ -13,6 +13,7 @@ from modules.server.server import Server
 from modules.tasks import Extras
 from modules.ui.app import build_app
 from modules.ui.tabs.extras import ExtrasTab
+from tests.fake_captioners import put_blip
 from tests.fake_upscalers import put_upscaler, scene
 from tests.ui.drawing import drawing_server
 
@@ -63,22 +64,22 @@ def tab(server: Server, monkeypatch: pytest.MonkeyPatch) -> ExtrasTab:
 
 def brought(tab: ExtrasTab, *titles: str) -> str:
     put = [[tab.server.inputs.keep(scene(30 + place, 30)), title] for place, title in enumerate(titles)]
-    return str(tab.bring("[]", event(put=put, refused=[]), VISIT)[0])
+    return str(tab.pile.bring("[]", event(put=put, refused=[]), VISIT)[0])
 
 
 def test_pictures_come_and_go(tab: ExtrasTab) -> None:
     names = brought(tab, "one.png", "path/to/<b>two.jpg")
-    assert [title for _, title in json.loads(names)] == ["one", "<b>two"]
-    again = tab.bring(names, event(put=json.loads(names), refused=[]), VISIT)[0]
+    assert [title for _, title in json.loads(names)] == ["one", "path/to/<b>two"]
+    again = tab.pile.bring(names, event(put=json.loads(names), refused=[]), VISIT)[0]
     assert len(json.loads(again)) == 2
-    left, shown = tab.leave_out(names, event(act="remove", name=json.loads(names)[0][0]), VISIT)
+    left, shown = tab.pile.leave_out(names, event(act="remove", name=json.loads(names)[0][0]), VISIT)
     assert len(json.loads(left)) == 1 and "<b>" not in shown
-    assert tab.leave_out(names, event(act="clear"), VISIT)[0] == "[]"
+    assert tab.pile.leave_out(names, event(act="clear"), VISIT)[0] == "[]"
 
 
 def test_what_was_refused_is_said_and_what_was_not_kept_is_left_out(tab: ExtrasTab, warned: list[str]) -> None:
     told = event(put=[["0" * 64, "gone.png"], ["../x", "a"], "odd", [1, 2]], refused=["<i>bad.png: no picture"])
-    assert tab.bring("not json", told, VISIT)[0] == "[]"
+    assert tab.pile.bring("not json", told, VISIT)[0] == "[]"
     assert warned == ["&lt;i&gt;bad.png: no picture"]
 
 
@@ -90,7 +91,7 @@ def test_a_job_is_added_and_a_fresh_page_finds_it(tab: ExtrasTab) -> None:
     task = found.task
     assert (task.scale, task.width, task.names, task.flips) == (3.0, None, ("one", "two"), ("both",))
     fresh = tab.load(VISIT)
-    assert fresh[tab.job] == job and json.loads(fresh[tab.brought]) == json.loads(names)
+    assert fresh[tab.job] == job and json.loads(fresh[tab.pile.brought]) == json.loads(names)
     assert fresh[tab.parts["scale"]]["value"] == 3
     assert "one: Lanczos" in fresh[tab.progress]
 
@@ -104,6 +105,19 @@ def test_the_size_is_asked_for_one_way_or_the_other(tab: ExtrasTab) -> None:
     assert [each["visible"] for each in tab.show("to")] == [False, True]
 
 
+def test_pictures_are_cut_and_described_when_asked_to(tab: ExtrasTab, tmp_path: Path) -> None:
+    put_blip(tmp_path)
+    fresh = tab.load(VISIT)[tab.parts["caption"]]
+    assert fresh["visible"] and [value for _, value in fresh["choices"]] == ["", "BLIP/tiny"]
+    asked = {"auto_crop": True, "crop_least": 128, "crop_most": 256, "crop_error": 0.2, "focus": True}
+    job = tab.add(brought(tab, "one.png"), VISIT, **{**FORM, **asked, "caption": "BLIP/tiny"})[0]
+    found = tab.server.jobs.get(job)
+    assert found is not None and isinstance(found.task, Extras) and found.task.auto_crop is not None
+    assert (found.task.auto_crop.least, found.task.auto_crop.most, found.task.focus) == (128, 256, True)
+    assert found.task.caption == "BLIP/tiny"
+    assert tab.load(VISIT)[tab.parts["crop_least"]]["value"] == 128
+
+
 @pytest.mark.parametrize(
     ("values", "said"),
     [
@@ -111,6 +125,9 @@ def test_the_size_is_asked_for_one_way_or_the_other(tab: ExtrasTab) -> None:
         ({"upscaler": "None"}, "There is nothing to do"),
         ({"scale": 99}, "Times as large is 99"),
         ({"gfpgan": 1}, "There is no GFPGAN model"),
+        ({"auto_crop": True, "crop_error": 2}, "Difference from the shape at most (0 to 1) is 2"),
+        ({"auto_crop": True, "crop_least": 512, "crop_most": 256}, "the least is 512 and the most 256"),
+        ({"caption": "BLIP/gone"}, "Put the folder of a BLIP model"),
     ],
 )
 def test_what_is_not_allowed_is_said_and_nothing_is_queued(

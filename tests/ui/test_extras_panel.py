@@ -1,12 +1,10 @@
 """The Extras tab's panels: before and after side by side, copies alone, and names of files as text."""
 
-from pathlib import Path
-
 from modules.result import Recipe
 from modules.server.server import Server
 from modules.server.views import Job
 from modules.tasks import make_extras
-from modules.ui.extras_panel import result, source
+from modules.ui.extras_panel import result
 from modules.words import load_words
 from tests.fake_upscalers import scene
 
@@ -51,8 +49,3 @@ def test_a_picture_stands_beside_the_one_it_was(server: Server) -> None:
 def test_a_flipped_copy_stands_alone(server: Server) -> None:
     shown = result(made(server, 2), 1, WORDS)
     assert 'type="range"' not in shown and "/easel/inputs/1600/" not in shown
-
-
-def test_a_name_is_text(tmp_path: Path) -> None:
-    shown = source([("0" * 64, "<script>")], WORDS)
-    assert "<script>" not in shown and "&lt;script&gt;" in shown and 'data-act="remove"' in shown

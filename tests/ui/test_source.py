@@ -2,7 +2,8 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import gradio as gr
 import pytest
@@ -12,7 +13,7 @@ from modules.errors import BadRequest
 from modules.offers import PreprocessorOffer, Slider
 from modules.server.server import Server
 from modules.ui.fields import as_request
-from modules.ui.page_words import PageWords
+from modules.ui.page_words import PageWords, explain
 from modules.ui.painter import layer_of
 from modules.ui.source import suiting
 from modules.ui.tab import Page
@@ -23,7 +24,11 @@ from modules.ui.top import build_top
 from modules.ui.units import controls_of, options_of
 from modules.ui.well import well
 from modules.words import load_words
+from tests.fake_captioners import put_blip
+from tests.serving import running
 from tests.ui.conftest import put_picture
+
+VISIT = cast(gr.Request, SimpleNamespace(headers={}))
 
 
 @pytest.fixture
@@ -103,6 +108,30 @@ def test_a_picture_becomes_a_request_and_paint_on_it_is_part_of_it(page: Page) -
         maker.asked(form_of(maker, **{"init/image": name, "scale_by": 9}))
 
 
+def test_a_picture_is_made_larger_in_tiles_of_width_and_height_when_asked_to(page: Page) -> None:
+    with page.blocks:
+        maker = Img2img(page, "img2img")
+    name = page.server.inputs.keep(Image.new("RGB", (64, 64), "blue"))
+    form = form_of(maker, **{"init/image": name, "scale_by": 2, "width": 96, "height": 64, "tiles/overlap": 16})
+    (plain,) = maker.asked(form)
+    assert plain.tiles is None and plain.width == 128
+    (request,) = maker.asked({**form, "in_tiles": True, "tiles/scale": 3, "tiles/joined": "step"})
+    assert request.tiles is not None and (request.width, request.height) == (96, 64)
+    assert (request.tiles.scale, request.tiles.overlap, request.tiles.joined) == (3, 16, "step")
+    with pytest.raises(BadRequest) as refused:
+        maker.asked({**form, "in_tiles": True, "tiles/scale": 9})
+    assert "Times as large is 9" in explain(refused.value, load_words())
+
+
+def test_many_pictures_are_a_job_each(page: Page) -> None:
+    with page.blocks:
+        maker = Img2img(page, "img2img")
+    names = [page.server.inputs.keep(Image.new("RGB", (64, 64), colour)) for colour in ("red", "blue")]
+    many = json.dumps([[name, "folder/x"] for name in names])
+    asked = maker.asked(form_of(maker, many=many, editor={"layers": [paint()]}))
+    assert [each.init.image for each in asked if each.init is not None] == names
+
+
 def test_what_is_painted_is_the_mask_and_colours_count_only_when_kept(page: Page) -> None:
     with page.blocks:
         maker = Inpaint(page, "inpaint")
@@ -140,6 +169,30 @@ def test_paint_that_was_kept_counts_for_its_picture_only(server: Server) -> None
     assert layer_of(server, text, "a") is not None
     for other in ("", "nonsense", "[]", json.dumps({"on": "b", "layer": layer}), json.dumps({"on": "a", "layer": 5})):
         assert layer_of(server, other, "a") is None
+
+
+def test_a_picture_is_described_in_the_prompt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("modules.ui.source.gr.Warning", said.append)
+    with running(tmp_path) as server:
+        words = PageWords()
+        with gr.Blocks() as blocks:
+            top = build_top(server, words)
+            maker = Inpaint(Page(server, words, blocks, top.model, top.health, top), "inpaint")
+            maker.connect()
+        name = server.inputs.keep(Image.new("RGB", (64, 64), "blue"))
+        assert maker.can_describe()["visible"] is True
+        assert maker.interrogate(name, VISIT) == f"a picture called {name[:4]}"
+        assert maker.interrogate("", VISIT) == gr.skip() and "There is no picture yet" in said[0]
+        assert maker.interrogate("0" * 64, VISIT) == gr.skip() and len(said) == 2
+
+
+def test_nobody_describes_pictures_where_there_is_no_captioner(page: Page) -> None:
+    with page.blocks:
+        maker = Img2img(page, "img2img")
+        assert maker.describe.visible is False
+        put_blip(page.server.settings.data_dir)
+        assert maker.can_describe()["visible"] is True, "a model was put there meanwhile"
 
 
 def test_units_that_are_on_become_controls(server: Server) -> None:

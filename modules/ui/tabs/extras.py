@@ -1,9 +1,8 @@
-"""The tab for finished pictures: enlarge them, restore their faces, flip them."""
+"""The tab for finished pictures: enlarge them, restore their faces, cut, flip and describe them."""
 
 import json
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
-from pathlib import PurePath
 from typing import Any
 
 import gradio as gr
@@ -12,20 +11,21 @@ from modules.errors import EaselError
 from modules.hooks import hookimpl
 from modules.model_manager.extras_task import RESTORERS, restorer_file, upscaler_names
 from modules.server.views import Job
-from modules.tasks import FLIPS, MOST_PICTURES, NO_UPSCALER, Extras, make_extras
+from modules.tasks import FLIPS, MOST_PICTURES, NO_UPSCALER, AutoCrop, Extras, make_extras
 from modules.ui import pieces, result_panel
 from modules.ui.device import device_of
-from modules.ui.extras_panel import RESULT, SOURCE, Brought, result, source
+from modules.ui.extras_panel import RESULT, result
 from modules.ui.listeners import QUEUED, QUIET
-from modules.ui.maker import sent
 from modules.ui.markup import Html, element
 from modules.ui.page_words import explain
 from modules.ui.panel import panel
+from modules.ui.pile import Brought, Pile, brought
 from modules.ui.tab import Page, Tab
 from modules.ui.watch import BUSY, IDLE, OWNER
 from modules.words import Words
 
 NAME = "extras"
+CROP = "crop_"  # before the names of `AutoCrop`'s fields
 SEARCHED = 50  # jobs that a fresh page looks for the last one in
 
 PLAIN = "Lanczos"  # chosen on a fresh page where no model lies
@@ -50,27 +50,25 @@ class ExtrasTab:
         self.words = page.words
         self.server = page.server
         # What this page brought, follows and has seen travels with it; the server keeps nothing about a page.
-        self.brought = gr.Textbox("[]", visible=False)
+        self.pile = Pile(self.server, self.words, NAME, MOST_PICTURES, pastes=True)
         self.job = gr.Textbox("", visible=False)
         self.seen = gr.Textbox("", visible=False)
         self.listed = gr.Textbox("", visible=False)
         self.timer = gr.Timer(IDLE)
-        self.arrival = gr.Textbox("", visible="hidden", elem_id="extras_arrival")  # what another tab sends
         self.parts: dict[str, Any] = {}
         with gr.Column(elem_id=NAME, min_width=0), gr.Row(elem_classes="halves"):
             with gr.Column(elem_classes="asked", min_width=0):
-                self._source()
+                self.pile.build()
                 with gr.Column(elem_classes="card", min_width=0):
                     self._size()
                     self._faces()
+                    self._crop()
                     self._flips()
+                    self._caption()
                 self.start = gr.Button(self.words("generate"), variant="primary", elem_id="extras_start")
             with gr.Column(elem_classes="got", min_width=0):
                 self.progress = panel("extras_progress")
                 self.result = _panel("extras_result", RESULT)
-
-    def _source(self) -> None:
-        self.source = _panel("extras_source", SOURCE)
 
     def _size(self) -> None:
         words = self.words
@@ -96,6 +94,7 @@ class ExtrasTab:
             for name in ("width", "height"):
                 self.parts[name] = gr.Number(512, label=words(name), precision=0, elem_id=f"extras_{name}", min_width=0)
             self.parts["crop"] = gr.Checkbox(True, label=words.say("extras.crop"), elem_id="extras_crop", min_width=0)
+        self.parts["focus"] = gr.Checkbox(False, label=words.say("extras.focus"), elem_id="extras_focus", min_width=0)
         with gr.Row(elem_classes="line two"):
             self.parts["second"] = self._list("second", words.say("extras.second"))
             self.parts["second_visibility"] = self._share("second_visibility", words.say("extras.second_visibility"))
@@ -126,6 +125,34 @@ class ExtrasTab:
                 [(labels[name], name) for name in FLIPS], value=[], show_label=False, elem_id="extras_flips"
             )
 
+    def _crop(self) -> None:
+        words = self.words
+        with gr.Accordion(words.say("extras.auto_crop"), open=False):
+            self.parts["auto_crop"] = gr.Checkbox(
+                False, label=words.say("extras.auto_crop_on"), elem_id="extras_auto_crop"
+            )
+            for pair in (("least", "most"), ("least_area", "most_area"), ("objective", "error")):
+                with gr.Row(elem_classes="line two"):
+                    for name in pair:
+                        self.parts[f"{CROP}{name}"] = self._cropping(name)
+
+    def _cropping(self, name: str) -> Any:
+        default = AutoCrop.model_fields[name].default
+        about: dict[str, Any] = {"label": self.words.say(f"extras.{name}"), "elem_id": f"extras_{CROP}{name}"}
+        if name == "objective":
+            aims = [(self.words.say(f"extras.objective_{each}"), each) for each in ("area", "error")]
+            return gr.Dropdown(aims, value=default, min_width=0, **about)
+        return gr.Number(default, precision=None if name == "error" else 0, min_width=0, **about)
+
+    def _caption(self) -> None:
+        names = self._captioners()
+        self.parts["caption"] = gr.Dropdown(
+            names, value="", label=self.words.say("extras.caption"), elem_id="extras_caption", visible=len(names) > 1
+        )
+
+    def _captioners(self) -> list[Any]:
+        return [(self.words.say("extras.caption_none"), ""), *((name, name) for name in self.server.captioners())]
+
     def _list(self, name: str, label: Any) -> gr.Dropdown:
         return gr.Dropdown([], value=None, label=label, elem_id=f"extras_{name}", allow_custom_value=True, min_width=0)
 
@@ -147,16 +174,14 @@ class ExtrasTab:
         told = [self.job, self.seen, self.listed]
         once: dict[str, Any] = {"trigger_mode": "once", **QUEUED}
         many: dict[str, Any] = {"trigger_mode": "multiple", **QUEUED}
-        self.start.click(self.add, self.brought, self.watched, inputs_kwargs=self.parts, **once)
-        self.source.put(self.bring, self.brought, [self.brought, self.source], **many)
-        self.arrival.change(self.arrive, self.arrival, [self.brought, self.source], **QUIET)
+        self.start.click(self.add, self.pile.brought, self.watched, inputs_kwargs=self.parts, **once)
+        self.pile.connect()
         self.page.timers[NAME] = self.timer
-        self.source.act(self.leave_out, self.brought, [self.brought, self.source], **many)
         self.timer.tick(self.look, told, [*self.watched, self.listed, *self.lists], **QUIET)
         self.progress.act(self.act, self.job, self.watched, **many)
         self.result.act(self.pick, self.job, self.result, **QUIET)
         self.parts["mode"].change(self.show, self.parts["mode"], [self.by, self.to], **QUIET)
-        fresh = [self.brought, self.source, self.listed, *self.watched, self.lacking, *self.parts.values()]
+        fresh = [*self.pile.outputs, self.listed, *self.watched, self.lacking, *self.parts.values()]
         self.page.blocks.load(self.load, None, fresh, **QUIET)
 
     def load(self, request: gr.Request) -> Any:
@@ -164,14 +189,15 @@ class ExtrasTab:
         words = self.words.heard(request)
         jobs = self.server.jobs.recent(SEARCHED)
         last = next((each for each in jobs if isinstance(each.task, Extras)), None)
-        brought: list[Brought] = []
+        there: list[Brought] = []
         if last is not None and isinstance(last.task, Extras):
             named = [(name, last.task.name_of(place)) for place, name in enumerate(last.task.pictures)]
-            brought = [each for each in named if self.server.inputs.has(each[0])]
+            there = [each for each in named if self.server.inputs.has(each[0])]
         names = self._names()
         kept = self.server.forms.load(OWNER, NAME)
         updates: dict[Any, Any] = dict(zip(self.watched, self._watched(last, words), strict=True))
-        updates |= {self.brought: json.dumps(brought), self.source: source(brought, words), self.listed: self._mark()}
+        updates |= {self.pile.brought: json.dumps(there), self.pile.panel: self.pile.shown(there, words)}
+        updates |= {self.listed: self._mark()}
         updates |= {self.lacking: self._lacking(words)}
         for name, part in self.parts.items():
             value = kept.get(name, part.value)
@@ -180,6 +206,11 @@ class ExtrasTab:
                 updates[part] = gr.update(choices=names, value=value if value in names else usual)
             elif name == "second":
                 updates[part] = gr.update(choices=names, value=value if value in names else NO_UPSCALER)
+            elif name == "caption":
+                listed = self._captioners()
+                there = [each for _, each in listed]
+                chosen = value if value in there else ""
+                updates[part] = gr.update(choices=listed, visible=len(listed) > 1, value=chosen)
             else:
                 updates[part] = gr.update(value=value)
         return updates
@@ -188,40 +219,11 @@ class ExtrasTab:
         """Show the fields of one way to say how large."""
         return gr.update(visible=mode != "to"), gr.update(visible=mode == "to")
 
-    def bring(self, brought: str, event: gr.EventData, request: gr.Request) -> Any:
-        """Take in pictures that the page has put; say which ones were refused, and why."""
-        told = dict(event._data or {})
-        words = self.words.heard(request)
-        pictures = _brought(brought)
-        for name, title in _pairs(told.get("put")):
-            if self.server.inputs.has(name) and name not in [each for each, _ in pictures]:
-                pictures.append((name, PurePath(title).stem[:200]))
-        refused = [str(each)[:300] for each in told.get("refused", []) if isinstance(each, str)][:5]
-        if len(pictures) > MOST_PICTURES:
-            refused.append(words.say("errors.extras_pictures", most=MOST_PICTURES))
-        if refused:
-            gr.Warning(pieces.plain("\n".join(refused)))
-        return json.dumps(pictures[:MOST_PICTURES]), source(pictures[:MOST_PICTURES], words)
-
-    def arrive(self, told: str, request: gr.Request) -> Any:
-        """Take a picture that another tab sends, in place of those that were there."""
-        row = self.server.library.get(sent(told))
-        if row is None:
-            return [gr.skip()] * 2
-        pictures = [(self.server.inputs.put(row.path.read_bytes()), row.path.stem)]
-        return json.dumps(pictures), source(pictures, self.words.heard(request))
-
-    def leave_out(self, brought: str, event: gr.EventData, request: gr.Request) -> Any:
-        """Take a picture, or all of them, off the list."""
-        told = dict(event._data or {})
-        left = [each for each in _brought(brought) if told.get("act") == "remove" and each[0] != told.get("name")]
-        return json.dumps(left), source(left, self.words.heard(request))
-
-    def add(self, brought: str, request: gr.Request, **values: Any) -> Any:
+    def add(self, told: str, request: gr.Request, **values: Any) -> Any:
         """Add a job; one that is not allowed is answered with what is, and changes nothing."""
         words = self.words.heard(request)
         try:
-            task = make_extras(_asked(values, _brought(brought)))
+            task = make_extras(_asked(values, brought(told)))
             origin = device_of(request.headers.get("user-agent", ""), words)
             job = self.server.submit_extras(task, OWNER, origin)
         except EaselError as error:
@@ -287,26 +289,12 @@ def _panel(name: str, script: str) -> gr.HTML:
     return gr.HTML("", elem_id=name, js_on_load=script, apply_default_css=False, elem_classes="panel")
 
 
-def _brought(text: str) -> list[Brought]:
-    """Return the pictures a page carries; what does not fit is left out."""
-    try:
-        return _pairs(json.loads(text or "[]"))
-    except (ValueError, RecursionError):
-        return []
-
-
-def _pairs(told: object) -> list[Brought]:
-    pairs = told if isinstance(told, list) else []
-    return [
-        (each[0], each[1])
-        for each in pairs[: MOST_PICTURES + 1]
-        if isinstance(each, list) and len(each) == 2 and all(isinstance(part, str) for part in each)
-    ]
-
-
 def _asked(values: Mapping[str, Any], pictures: Sequence[Brought]) -> dict[str, Any]:
     """Return the values of the form as a task has them; an empty box means its default."""
     given = {name: value for name, value in values.items() if value is not None and name != "mode"}
+    crop = {name.removeprefix(CROP): given.pop(name) for name in list(given) if name.startswith(CROP)}
+    if given.pop("auto_crop", False):
+        given["auto_crop"] = crop
     for name in ("width", "height", "crop") if values.get("mode") != "to" else ("scale", "longest"):
         given.pop(name, None)
     given["pictures"] = [name for name, _ in pictures]

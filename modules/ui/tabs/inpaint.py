@@ -46,6 +46,7 @@ class Inpaint(SourceMaker):
     def build(self, form: Form) -> None:
         """Build the picture, the editor, the mask's fields, soft inpainting and outpainting."""
         self.well = Well(self.server, self.words, form, "init/image", "init_picture")
+        self.describing()
         self.painter = Painter(self.server, self.words, form, "mask_hint", ("#ff4fa3", *COLOURS))
         self._switch(form, "keep_paint", "keep_paint")
         self.strength(form)

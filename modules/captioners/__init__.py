@@ -1,0 +1,1 @@
+"""What says in words what a picture shows."""
