@@ -128,7 +128,7 @@ def test_many_pictures_are_a_job_each(page: Page) -> None:
         maker = Img2img(page, "img2img")
     names = [page.server.inputs.keep(Image.new("RGB", (64, 64), colour)) for colour in ("red", "blue")]
     many = json.dumps([[name, "folder/x"] for name in names])
-    asked = maker.asked(form_of(maker, many=many, editor={"layers": [paint()]}))
+    asked = maker.asked(form_of(maker, many=many, painted=painted_on(page, names[0])))
     assert [each.init.image for each in asked if each.init is not None] == names
 
 
