@@ -102,16 +102,16 @@ def test_the_job_goes_on_after_its_worker_was_killed(tmp_path: Path) -> None:
 
 def test_a_stopped_job_keeps_its_pictures_and_goes_on_when_asked_to(tmp_path: Path) -> None:
     with running(tmp_path, seconds=0.03) as server:
-        id = server.submit_extras(task(server, 3))
+        id = server.submit_extras(task(server, 9))
         until(lambda: len(server.library.of_job(id)) >= 1)
         assert server.jobs.interrupt(id)
         until(lambda: not server.jobs.queue())
         stopped = server.jobs.get(id)
-        assert stopped is not None and stopped.status == "stopped" and 1 <= len(stopped.pictures) < 3
+        assert stopped is not None and stopped.status == "stopped" and 1 <= len(stopped.pictures) < 9
         assert server.jobs.retry(id)
         until(lambda: not server.jobs.queue())
         job = server.jobs.get(id)
-        assert job is not None and job.status == "done" and len(job.pictures) == 3
+        assert job is not None and job.status == "done" and len(job.pictures) == 9
 
 
 def test_a_job_that_kills_its_worker_is_set_aside_and_the_model_stays(tmp_path: Path) -> None:

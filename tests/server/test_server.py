@@ -80,7 +80,7 @@ def test_interrupt_keeps_the_pictures_made_and_leaves_the_others(tmp_path: Path)
 
 def test_skip_goes_on_with_the_next_batch(tmp_path: Path) -> None:
     with running(tmp_path, seconds=0.02) as server:
-        id = server.submit(ask("first", steps=50, batch_count=2))
+        id = server.submit(ask("first", steps=150, batch_count=2))
         until(lambda: server.jobs.queue()[0].progress.step > 0)
         assert server.jobs.skip(id)
         until(lambda: not server.jobs.queue())
