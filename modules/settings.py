@@ -59,6 +59,7 @@ class Settings(BaseSettings):
         "sd_vae",
         "CLIP_stop_at_last_layers",
     )
+    controlnet_units: int = Field(default=3, ge=1, le=10)  # on the page; a request takes ten
     models_in_memory: int = Field(default=3, ge=1)  # checkpoints that stay loaded, as long as there is room
     memory_reserve: float = Field(default=2.0, ge=0)  # GiB of main memory, and of a GPU's, that models leave free
     offload: Literal["auto", "none", "medvram", "lowvram"] = "auto"  # what of a model is on a GPU at once

@@ -91,6 +91,7 @@ def _serving(parser: argparse.ArgumentParser, words: Words) -> None:
     group.add_argument("--theme", choices=("dark", "light"), default=silent, help=_say(words, "theme"))
     group.add_argument("--start-paused", action="store_true", default=silent, help=_say(words, "start_paused"))
     group.add_argument("--preview-every", metavar="N", default=silent, help=_say(words, "preview_every"))
+    group.add_argument("--controlnet-units", metavar="N", default=silent, help=_say(words, "controlnet_units"))
 
 
 def _picture(parser: argparse.ArgumentParser, words: Words) -> None:

@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+# Values of a form as they are in the page. Gradio's own sentences about what is out of bounds, or in no list, are in
+# English, and come at every key that is pressed; a request has better ones.
+AS_TYPED: Mapping[str, Any] = MappingProxyType({"preprocess": False})
 # Answered at once, beside everything else.
 QUIET: Mapping[str, Any] = MappingProxyType(
     {"queue": False, "show_progress": "hidden", "show_progress_on": (), "api_visibility": "private"}

@@ -21,7 +21,7 @@ from modules.ui.acts import perform
 from modules.ui.device import device_of
 from modules.ui.fields import Form, as_request
 from modules.ui.follow import FOLLOWING, taken_over
-from modules.ui.listeners import QUEUED, QUIET
+from modules.ui.listeners import AS_TYPED, QUEUED, QUIET
 from modules.ui.page_words import explain
 from modules.ui.studio import Studio
 from modules.ui.tab import Page
@@ -80,7 +80,7 @@ class Maker:
         told_by = [watch.choice, watch.seen]
         given = parts | self.besides()
         for event in self.asking():
-            event(self.add, told_by, watch.outputs, inputs_kwargs=given, trigger_mode="multiple", **QUEUED)
+            event(self.add, told_by, watch.outputs, inputs_kwargs=given, trigger_mode="multiple", **AS_TYPED, **QUEUED)
         studio.interrupt.click(self.stop_job, told_by, watch.outputs, trigger_mode="multiple", **QUEUED)
         studio.skip.click(self.skip_batch, told_by, watch.outputs, trigger_mode="multiple", **QUEUED)
         watch.timer.tick(watch.tick, told_by, watch.outputs, **QUIET)
@@ -114,7 +114,7 @@ class Maker:
         studio.networks.connect(self.page.model, self.watch.seen, studio.changed)
         # Gradio calls it input when a key was pressed, not when a card or the clipboard wrote into a prompt.
         typed = [*(part.input for part in parts.values()), *(parts[name].change for name in studio.counters)]
-        later: dict[str, Any] = {"inputs_kwargs": parts, "trigger_mode": "always_last", **QUIET}
+        later: dict[str, Any] = {"inputs_kwargs": parts, "trigger_mode": "always_last", **AS_TYPED, **QUIET}
         saved = gr.on(typed, self.save_later, None, None, **later)
         saved.success(None, None, None, js="() => window.easel.saved()", **QUIET)
         for name, counter in studio.counters.items():
@@ -125,7 +125,7 @@ class Maker:
     def keep(self, *names: str) -> dict[str, Any]:
         """Return what a listener needs to keep the values of these fields: only they travel."""
         kept = {name: self.form.components[name] for name in names}
-        return {"fn": self.save, "inputs": None, "outputs": None, "inputs_kwargs": kept, **QUIET}
+        return {"fn": self.save, "inputs": None, "outputs": None, "inputs_kwargs": kept, **AS_TYPED, **QUIET}
 
     def load(self, request: gr.Request) -> dict[Component, Any]:
         """Give a fresh page the last values of the form and everything there is to watch."""

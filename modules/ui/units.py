@@ -21,12 +21,12 @@ from modules.ui.fields import Form
 from modules.ui.listeners import QUEUED, QUIET
 from modules.ui.markup import Html, element
 from modules.ui.page_words import PageWords, explain
-from modules.ui.uploads import BATCH, uploaded
+from modules.ui.pile import Pile, brought
 from modules.ui.waiting import awaited
 from modules.ui.well import Well
 
 TAB = "controlnet"  # the tab that has them
-UNITS = 3
+BATCH = 100  # pictures of one unit
 SLIDERS = 2  # numbers that a preprocessor takes, at most
 NONE = "None"
 MANY = "many_"  # in the names of places for many pictures
@@ -39,7 +39,7 @@ class Unit:
     """The components of one unit by their name in `Control`, and what shows its hint."""
 
     well: Well
-    many: gr.File
+    many: Pile
     parts: dict[str, Any]
     sliders: list[gr.Number]
     draw: gr.Button
@@ -55,7 +55,7 @@ class Units:
         self.form = form
         self.units = []
         with gr.Tabs(elem_classes="units"):
-            for place in range(UNITS):
+            for place in range(server.settings.controlnet_units):
                 with gr.Tab(words.of(f"Unit {place + 1}", ko=f"유닛 {place + 1}")):
                     self.units.append(self._unit(place))
 
@@ -72,14 +72,10 @@ class Units:
 
         add("enabled", gr.Checkbox(False, label=self.words("unit_on"), elem_id=said("enabled"), min_width=0))
         well = Well(self.server, self.words, self.form, f"{prefix}/image", "unit_picture")
+        many = Pile(self.server, self.words, said("many"), BATCH)
         with gr.Accordion(self.words("many_pictures"), open=False, elem_classes="part"):
-            many = gr.File(
-                file_count="multiple",
-                file_types=["image"],
-                label=self.words("unit_many_hint"),
-                elem_id=said("many"),
-                height=140,
-            )
+            gr.Markdown(self.words("unit_many_hint"), elem_classes="hint")
+            many.build()
         with gr.Row(elem_classes="line two"):
             kinds = preprocessors(self.server)
             add(
@@ -124,13 +120,14 @@ class Units:
         """Connect the units; `keep` returns what a listener needs to keep a field."""
         for place, unit in enumerate(self.units):
             unit.well.connect(keep(f"unit_{place}/image"))
+            unit.many.connect()
             unit.parts["preprocessor"].change(self.numbers, unit.parts["preprocessor"], unit.sliders, **QUIET)
             told_by = [unit.well.field, unit.parts["preprocessor"], unit.parts["resolution"], *unit.sliders]
             unit.draw.click(self.draw, told_by, unit.hint, **QUEUED)
 
     def besides(self) -> dict[str, Component]:
         """Return the places for many pictures, by the names that `batches` knows them by."""
-        return {f"{MANY}{place}": unit.many for place, unit in enumerate(self.units)}
+        return {f"{MANY}{place}": unit.many.brought for place, unit in enumerate(self.units)}
 
     def batches(self, values: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return the values of the form once for each job: in the n-th, each unit has its n-th picture.
@@ -139,12 +136,14 @@ class Units:
         have different numbers of them.
         """
         form = {name: value for name, value in values.items() if not name.startswith(MANY)}
-        given = {place: values.get(f"{MANY}{place}") for place in range(UNITS) if form.get(f"unit_{place}/enabled")}
-        many = {f"unit_{place}/image": list(paths)[:BATCH] for place, paths in given.items() if paths}
-        counts = [len(paths) for paths in many.values()]
+        names = {}
+        for place in range(len(self.units)):
+            pictures = brought(values.get(f"{MANY}{place}") or "", BATCH)
+            if pictures and form.get(f"unit_{place}/enabled"):
+                names[f"unit_{place}/image"] = [name for name, _ in pictures]
+        counts = [len(each) for each in names.values()]
         if len(set(counts)) > 1:
             raise BadRequest("unit_pictures", counts=", ".join(map(str, counts)))
-        names = {field: [self.server.inputs.put(data) for data in uploaded(paths)] for field, paths in many.items()}
         jobs = range(counts[0] if counts else 1)
         return [form | {field: kept[number] for field, kept in names.items()} for number in jobs]
 
@@ -212,7 +211,7 @@ def options_of(offer: PreprocessorOffer | None, numbers: Sequence[Any]) -> dict[
 def controls_of(server: Server, form: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the units of a form that are switched on, as `Request.controls` wants them."""
     found = []
-    for place in range(UNITS):
+    for place in range(server.settings.controlnet_units):
         prefix = f"unit_{place}/"
         unit = {name.removeprefix(prefix): value for name, value in form.items() if name.startswith(prefix)}
         if not unit.pop("enabled", False):

@@ -2,8 +2,8 @@
 
 The same weights, dtype, size and threads, each side in a process of its own, one after the other: two of SDXL in
 float32 have no room beside each other. What is timed is one whole step, from the end of the first to the end of the
-second. The weights are random; SDXL's second text encoder has two of its 32 layers, which no step needs. Names of models
-as arguments leave out the others.
+second. The weights are random; SDXL's second text encoder has two of its 32 layers, which no step needs. Names of
+models as arguments leave out the others.
 """
 
 from __future__ import annotations

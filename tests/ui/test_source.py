@@ -211,15 +211,13 @@ def test_units_that_are_on_become_controls(server: Server) -> None:
     assert "enabled" not in unit and not any(name.startswith("option_") for name in unit)
 
 
-def test_a_unit_with_many_pictures_makes_a_job_of_each(page: Page, tmp_path: Path) -> None:
+def test_a_unit_with_many_pictures_makes_a_job_of_each(page: Page) -> None:
     """In the n-th, each unit has its n-th picture; one with a single picture keeps it, one that is off says nothing."""
     with page.blocks:
         maker = ControlNet(page, "controlnet")
     colours = ("red", "green", "blue")
-    files = []
-    for colour in colours:
-        files.append(str(tmp_path / f"{colour}.png"))
-        Image.new("RGB", (64, 64), colour).save(files[-1])
+    inputs = page.server.inputs
+    files = [[inputs.keep(Image.new("RGB", (64, 64), colour)), colour] for colour in colours]
     alone = page.server.inputs.keep(Image.new("RGB", (64, 64), "white"))
     on = {
         "unit_0/enabled": True,
@@ -228,14 +226,14 @@ def test_a_unit_with_many_pictures_makes_a_job_of_each(page: Page, tmp_path: Pat
         "unit_1/model": "b",
         "unit_1/image": alone,
     }
-    requests = maker.asked(form_of(maker, **on, many_0=files, many_1=None, many_2=files[:2]))
+    requests = maker.asked(form_of(maker, **on, many_0=json.dumps(files), many_1=None, many_2=json.dumps(files[:2])))
     shown = [[page.server.inputs.open(unit.image).getpixel((3, 3)) for unit in each.controls] for each in requests]
     assert shown == [[ImageColor.getrgb(colour), (255, 255, 255)] for colour in colours]
     assert set(maker.besides()) == {"many_0", "many_1", "many_2"}
-    (one,) = maker.asked(form_of(maker, **on | {"unit_0/image": alone}, many_0=[]))
+    (one,) = maker.asked(form_of(maker, **on | {"unit_0/image": alone}, many_0="[]"))
     assert [unit.image for unit in one.controls] == [alone, alone]
     with pytest.raises(BadRequest, match=r"different numbers of pictures \(3, 2\)"):
-        maker.asked(form_of(maker, **on, many_0=files, many_1=files[:2]))
+        maker.asked(form_of(maker, **on, many_0=json.dumps(files), many_1=json.dumps(files[:2])))
 
 
 def test_the_numbers_of_a_preprocessor_go_by_its_names_within_its_bounds() -> None:
