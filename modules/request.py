@@ -102,6 +102,22 @@ class Control(_Part):
     resize_mode: Resize = "crop"
 
 
+class Hires(_Part):
+    """A second pass: the picture is made larger and painted over (A1111's "hires. fix").
+
+    `scale` counts where neither `width` nor `height` is given (0); with one of them the other side follows.
+    """
+
+    upscaler: str = Field("Latent", max_length=200)
+    scale: float = Field(2.0, ge=1, le=4)
+    width: int = Field(0, ge=0, le=SIZE[1], multiple_of=SIZE[2])
+    height: int = Field(0, ge=0, le=SIZE[1], multiple_of=SIZE[2])
+    steps: int = Field(0, ge=0, le=STEPS[1])  # 0: as many as the first pass
+    denoising_strength: float = Field(0.7, ge=0, le=1)
+    sampler: str = ""  # empty: that of the first pass
+    schedule: str = ""
+
+
 class Variation(_Part):
     """A second seed, whose noise the first's is turned towards, and the size that the noise is drawn for."""
 
@@ -152,6 +168,7 @@ class Request(BaseModel):
     batch_size: int = Field(1, ge=BATCH_SIZE[0], le=BATCH_SIZE[1])
     init: InitImage | None = None
     mask: Mask | None = None  # of `init`
+    hires: Hires | None = None
     tiles: Tiles | None = None  # in which `init` becomes larger
     controls: tuple[Control, ...] = Field((), max_length=CONTROLS)
     extras: dict[str, dict[str, Any]] = Field(default_factory=dict)  # extension name -> its values by name
@@ -211,6 +228,8 @@ def make_request(values: Mapping[str, Any]) -> Request:
         raise _explained(error, values) from None
     if request.init is None and request.mask is not None:
         raise BadRequest("mask_alone")
+    if request.init is not None and request.hires is not None:
+        raise BadRequest("hires_with_picture")
     if request.init is None and request.tiles is not None:
         raise BadRequest("tiles_alone")
     if request.init is None and any(not control.image for control in request.controls):
@@ -231,7 +250,7 @@ def _explained(error: ValidationError, values: Mapping[str, Any]) -> BadRequest:
         return BadRequest("unknown_field", field=field, allowed=", ".join(owner.model_fields))
     if field == "seed":
         return BadRequest("seed", field=field, value=value, most=LARGEST_SEED)
-    if field in ("width", "height"):
+    if field in ("width", "height") and _owner(place) is Request:
         return BadRequest("size", field=field, value=value, least=SIZE[0], most=SIZE[1], step=SIZE[2])
     info = _owner(place).model_fields.get(field)
     least, most, step = limits(info.metadata if info else ())
@@ -264,6 +283,7 @@ def _owner(place: Sequence[object]) -> type[BaseModel]:
         "controls": Control,
         "soft": Soft,
         "variation": Variation,
+        "hires": Hires,
         "tiles": Tiles,
     }
     return next((parts[each] for each in reversed(place[:-1]) if each in parts), Request)

@@ -5,7 +5,7 @@ from typing import Any
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
-from modules.request import Control, InitImage, Mask, Tiles, Variation
+from modules.request import Control, Hires, InitImage, Mask, Tiles, Variation
 
 
 class UsedControl(BaseModel):
@@ -28,6 +28,16 @@ class UsedTiles(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     asked: Tiles
+    width: int
+    height: int
+
+
+class UsedHires(BaseModel):
+    """The second pass of a picture: as `asked` for, and how large the picture became, in pixels."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    asked: Hires
     width: int
     height: int
 
@@ -63,6 +73,7 @@ class Recipe(BaseModel):
     init: InitImage | None = None
     mask: Mask | None = None
     tiles: UsedTiles | None = None
+    hires: UsedHires | None = None
     device: str = ""
     dtype: str = ""
     versions: dict[str, str] = Field(default_factory=dict)  # package -> version
@@ -73,6 +84,11 @@ class Recipe(BaseModel):
     postprocessing: dict[str, str] = Field(default_factory=dict)  # what was done to a finished picture, in order
     job: str = ""  # the job's id, empty when made outside the queue
     index: int = 0  # which picture of the job
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the picture as it became, in pixels."""
+        return (self.hires.width, self.hires.height) if self.hires is not None else (self.width, self.height)
 
 
 class Picture:

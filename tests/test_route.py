@@ -14,6 +14,7 @@ from PIL import Image
 from modules.engine.engine import Engine
 from modules.engine.report import Wanted
 from modules.errors import Cancelled
+from modules.events import Step
 from modules.images import infotext
 from modules.images.outpaint import OVERLAP, Margins, extended
 from modules.images.tiles import spans
@@ -173,6 +174,28 @@ def test_a_small_variation_is_nearly_the_same_picture_and_a_full_one_the_second_
     near, full = varied(0.05), varied(1.0)
     assert 0 < difference(near, plain) < difference(second, plain) / 2
     assert difference(full, second) < 1, "rounding apart"
+
+
+@pytest.mark.parametrize("upscaler", ["Latent", "starter-2x"])
+def test_a_second_pass_makes_the_same_picture_larger(starter: Engine, upscaler: str) -> None:
+    asked: dict[str, Any] = {
+        "prompt": "a red mushroom on a yellow background",
+        "seed": 4,
+        "steps": 12,
+        "width": 128,
+        "height": 128,
+    }
+    small = make(starter, **asked)
+    hires = {"upscaler": upscaler, "denoising_strength": 0.1, "steps": 10, "sampler": "k_euler", "schedule": "karras"}
+    report = RecordingReport()
+    request = make_request({"model": "starter", **asked, "hires": hires})
+    ((picture, _),) = starter.generate(request, report, lambda picture: picture)
+    assert picture.image.size == (256, 256) == picture.recipe.size
+    assert difference(picture.image.resize((128, 128), Image.Resampling.BOX), small) < 20
+    assert [(step.step, step.steps) for step in report.events if isinstance(step, Step)][-1] == (14, 14), "12 and 2"
+    text = infotext.write(picture.recipe)
+    assert "Size: 128x128, " in text and f"Hires steps: 10, Hires upscaler: {upscaler}, " in text
+    assert "Denoising strength: 0.1, Hires sampler: Euler, Hires upscale: 2, " in text
 
 
 def test_a_picture_is_painted_on_downwards_without_a_seam(starter: Engine) -> None:

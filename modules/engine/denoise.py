@@ -31,11 +31,12 @@ def denoise(
     preview_every: int,
     controls: Sequence[Sequence[Ring]] = ((),),
     windows: Sequence[Window] = (),
+    counted: Part = ALL,
 ) -> Tensor:
     """Return the clean latents (B, C, h, w) of a batch that starts from `begin`.
 
     With `windows` each network call sees one of these tiles; they become one at every step or at the end, as the job
-    says. `controls` are those of each tile, or of the whole.
+    says. `controls` are those of each tile, or of the whole. `counted` says what of the work it is.
 
     Raises `BrokenPicture` when not-a-number comes out, `OutOfMemory`, and `Cancelled` when a person wants no more.
     """
@@ -43,7 +44,7 @@ def denoise(
     # The controls' own networks need room, too.
     predicts = [roomy(onion(network, each), model.device, job) for each in controls]
 
-    def solved(predict: Predict, begin: Start, part: Part = ALL) -> Tensor:
+    def solved(predict: Predict, begin: Start, part: Part = counted) -> Tensor:
         predict = onion(predict, rings.predict)
         step = guided(predict, calls, job.request.cfg_scale, job.image_scale)
         step = keeping(step, begin.kept) if begin.kept else step
@@ -53,7 +54,7 @@ def denoise(
 
     if job.one_by_one:
         mosaic = Mosaic(begin.latents if begin.clean is None else begin.clean)
-        parts = [Part(place, len(windows), mosaic.put(window)) for place, window in enumerate(windows)]
+        parts = [Part(place, len(windows), whole=mosaic.put(window)) for place, window in enumerate(windows)]
         each = zip(predicts, windows, parts, strict=True)
         tiles = [solved(seeing(way, window), begin.within(window), part) for way, window, part in each]
         clean = gathered(tiles, windows, begin.latents)

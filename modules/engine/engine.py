@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from functools import cache, partial
 from importlib.metadata import version
@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import torch
 from PIL import Image
+from torch import Tensor
 
 from modules.captioners.captioner import Captioner
 from modules.engine import device as devices
@@ -25,14 +26,16 @@ from modules.engine.extras import Postprocessor
 from modules.engine.files import make_file
 from modules.engine.finish import decode, finished
 from modules.engine.guidance import Call, beside, plan_calls
+from modules.engine.hires import second_job, start_larger, steps_of, used_hires
 from modules.engine.job import Job, Rings
 from modules.engine.ladder import Ladder
-from modules.engine.latents import Start, start
+from modules.engine.latents import Guard, Start, start
 from modules.engine.memory import NoRoom, alone, limits_of, roomy
 from modules.engine.networks import Asked, Networks, Run, runs
 from modules.engine.report import Report, Skipped, Unrepeated, heeding
 from modules.engine.tiling import boxes_of, windows_of
 from modules.engine.upscaling import Upscaling
+from modules.engine.watched import ALL, Part
 from modules.engine.words import LearnedWordsOf
 from modules.errors import BadRequest, EaselError, OutOfMemory
 from modules.events import Loading, Note
@@ -44,6 +47,7 @@ from modules.model_manager.annotators import Annotators
 from modules.model_manager.autoencoders import Autoencoders
 from modules.model_manager.caption_files import CaptionFiles
 from modules.model_manager.catalog import Catalog, ModelFile
+from modules.model_manager.hires_check import checked_hires
 from modules.model_manager.learned import Vocabulary
 from modules.model_manager.residency import ModelManager
 from modules.model_manager.resident import Resident
@@ -114,6 +118,7 @@ class Engine:
         shots = onion(Request.shots, self.plugins.rings("around_plan", request))(request)
         file = self.catalog.hashed(self.catalog.find(request.model))
         request = checked_tiles(request, self.catalog, self.offers().upscalers, self.inputs)
+        request = checked_hires(request, self.catalog, self.offers())
         request = self.controls.checked(request, file, self.offers())
         report = Unrepeated(report)
         vae = self.autoencoders.chosen(file, request.vae)
@@ -251,12 +256,20 @@ class Engine:
                     canvas = prepare(request, self.inputs, task.width, task.height, report, enlarged)
                     begin = start(task, model, self._sigmas(task, model), canvas, guard)
                     calls = self._calls(task, run, encode, begin, model)
-                    windows = windows_of(task, model.latent.factor, model.device)
-                    boxes = boxes_of(windows, model.latent.factor)
-                    controls = guard(self.controls.rings)(task, model, begin.sigmas, boxes)
-                    every = self.settings.preview_every
-                    clean = denoise(task, rings, model, calls, begin, report, every, controls, windows)
-                    pictures = onion(partial(decode, model, ladder, guard), rings.decode)(clean)
+                    whole = partial(decode, model, ladder, guard)
+                    paint = partial(self._pass, rings, model, calls, report, guard)
+                    later = self._second(task)
+                    if later is None:
+                        clean = paint(task, begin, ALL)
+                    else:
+                        levels = self._sigmas(later, model)
+                        clean = paint(task, begin, Part(after=steps_of(later, levels)))
+                        before = Part(before=len(begin.sigmas) - 1)
+                        begin = start_larger(
+                            task, later, model, levels, clean, whole, partial(self._enlarged, report), guard
+                        )
+                        clean = paint(later, begin, before)
+                    pictures = onion(whole, rings.decode)(clean)
                     pictures = self.controls.kept(task, finished(canvas, pictures, begin.kept, clean))
                 networks = [
                     {**asked.hashes, "embedding": self.words.hashes(words, shot, request.cfg_scale)}
@@ -269,14 +282,38 @@ class Engine:
                 self.models.release()
             raise
 
+    def _pass(
+        self,
+        rings: Rings,
+        model: Model,
+        calls: Sequence[Call],
+        report: Report,
+        guard: Guard,
+        task: Job,
+        begin: Start,
+        counted: Part,
+    ) -> Tensor:
+        """Return the clean latents (B, C, h, w) of one pass over the pictures of `task`."""
+        windows = windows_of(task, model.latent.factor, model.device)
+        boxes = boxes_of(windows, model.latent.factor)
+        controls = guard(self.controls.rings)(task, model, begin.sigmas, boxes)
+        every = self.settings.preview_every
+        return denoise(task, rings, model, calls, begin, report, every, controls, windows, counted)
+
+    def _second(self, task: Job) -> Job | None:
+        hires = task.request.hires
+        return None if hires is None else second_job(task, *self._ways(hires.sampler, hires.schedule))
+
     def _larger(self, request: Request, report: Report) -> Image.Image | None:
         """Return the picture that is painted over in tiles, made larger (RGB); None where there is no such thing."""
         if request.init is None or request.tiles is None:
             return None
         image = flattened(self.inputs.open(request.init.image), request.init.background)
         size = tiled_size(image.size, request.tiles.scale)
-        heed = heeding(lambda *_: None, report)
-        return self.upscaling.enlarge(request.tiles.upscaler, image, size, heed, report)
+        return self._enlarged(report, request.tiles.upscaler, image, size)
+
+    def _enlarged(self, report: Report, name: str, image: Image.Image, size: tuple[int, int]) -> Image.Image:
+        return self.upscaling.enlarge(name, image, size, heeding(lambda *_: None, report), report)
 
     def _calls(self, task: Job, run: Run, encode: Encode, begin: Start, model: Model) -> list[Call]:
         follows = begin.beside is not None and model.further == model.latent.channels
@@ -286,19 +323,22 @@ class Engine:
         return calls if begin.beside is None else beside(calls, begin.beside)
 
     def _job(self, request: Request, batch: list[Shot], images: int, model: Model) -> Job:
-        sampler = self.samplers[request.sampler]
-        label = sampler.schedule if request.schedule == AUTOMATIC else request.schedule
+        sampler, schedule = self._ways(request.sampler, request.schedule)
         width, height = size_of(request, self.inputs, model.native_size)
         return Job(
             request=request,
             shots=tuple(batch),
             images=images,
             sampler=sampler,
-            schedule=self.schedules[label],
+            schedule=schedule,
             width=width,
             height=height,
             tiles=tiles_of(request, model.native_size),
         )
+
+    def _ways(self, sampler: str, schedule: str) -> tuple[Sampler, Schedule]:
+        found = self.samplers[sampler]
+        return found, self.schedules[found.schedule if schedule == AUTOMATIC else schedule]
 
     def _encoder_of(self, model: Model, words: Vocabulary, asked: Asked, fresh: bool) -> Encoder:
         """Return the encoder of `model` as it is: the one that remembers, unless it is patched for this batch."""
@@ -351,6 +391,7 @@ class Engine:
             init=request.init,
             mask=request.mask,
             tiles=task.tiles,
+            hires=used_hires(task),
             device=devices.describe(self.device),
             dtype=dtype,
             versions=self.versions,

@@ -50,18 +50,7 @@ class Start:
 def start(job: Job, model: Model, sigmas: Sequence[float], canvas: Canvas | None, guard: Guard) -> Start:
     """Return where the pictures of `job` start; `guard` wraps what may find no room."""
     high, wide = job.height // model.latent.factor, job.width // model.latent.factor
-    shape = (model.latent.channels, high, wide)
-    again = partial(
-        Noise,
-        [shot.seed for shot in job.shots],
-        shape,
-        model.device,
-        job.sampler.noise,
-        job.request.noise_source,
-        sigmas,
-        _turned(job, model.latent.factor),
-        job.request.seed_delta,
-    )
+    again = noise_of(job, model, sigmas)
     noise = again()
     fresh = noise.initial()
     if canvas is None:
@@ -81,6 +70,21 @@ def start(job: Job, model: Model, sigmas: Sequence[float], canvas: Canvas | None
     left = shortened(sigmas, canvas.part.denoising_strength)
     latents = model.prediction.noised(clean, fresh * canvas.part.noise_multiplier, left[0])
     return Start(latents, left, noise, again, kept, beside, clean)
+
+
+def noise_of(job: Job, model: Model, sigmas: Sequence[float]) -> Callable[[], Noise]:
+    """Return what makes the noise of the pictures of `job`, from its beginning each time."""
+    return partial(
+        Noise,
+        [shot.seed for shot in job.shots],
+        (model.latent.channels, job.height // model.latent.factor, job.width // model.latent.factor),
+        model.device,
+        job.sampler.noise,
+        job.request.noise_source,
+        sigmas,
+        _turned(job, model.latent.factor),
+        job.request.seed_delta,
+    )
 
 
 def _turned(job: Job, factor: int) -> Turned | None:

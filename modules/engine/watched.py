@@ -25,10 +25,15 @@ def _itself(guess: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Part:
-    """What is watched of a batch: the part `place` of `parts`; `whole` makes of a guess of it one of all."""
+    """What is watched of a batch: the part `place` of `parts`; `whole` makes of a guess of it one of all.
+
+    `before` and `after` are steps of other passes over the picture.
+    """
 
     place: int = 0
     parts: int = 1
+    before: int = 0
+    after: int = 0
     whole: Callable[[Tensor], Tensor] = _itself
 
 
@@ -64,7 +69,7 @@ def watched(
             return answer
         told = done
         first = job.shots[0].index
-        at, of = part.place * steps + done, part.parts * steps
+        at, of = part.before + part.place * steps + done, part.before + part.parts * steps + part.after
         report.tell(Step(image=first, batch=len(job.shots), images=job.images, step=at, steps=of))
         if preview_every and done % preview_every == 0 and clock() - shown >= SECONDS_BETWEEN:
             for shot, guess in zip(job.shots, part.whole(answer), strict=True):

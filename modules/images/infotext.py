@@ -50,7 +50,7 @@ def write(recipe: Recipe) -> str:
     if recipe.vae:
         entries |= {"VAE hash": recipe.vae_hash, "VAE": recipe.vae} if recipe.vae_hash else {"VAE": recipe.vae}
     entries |= _varied(recipe)
-    entries |= _painted_over(recipe)
+    entries |= _larger(recipe) | _painted_over(recipe)
     if recipe.clip_skip > 1:
         entries["Clip skip"] = str(recipe.clip_skip)
     if recipe.seed_delta:
@@ -100,6 +100,25 @@ def read(text: str) -> dict[str, str]:
         else:
             fields[key] = _unquoted(value)
     return fields
+
+
+def _larger(recipe: Recipe) -> dict[str, str]:
+    """Return the entries about the second pass, in the order of A1111's: what is as in the first pass is left out."""
+    if recipe.hires is None:
+        return {}
+    asked = recipe.hires.asked
+    entries = {"Denoising strength": _number(asked.denoising_strength)}
+    if asked.sampler and asked.sampler != recipe.sampler:
+        entries["Hires sampler"] = asked.sampler
+    if asked.schedule not in ("", "Automatic", recipe.schedule):
+        entries["Hires schedule type"] = asked.schedule
+    if asked.width or asked.height:
+        entries["Hires resize"] = f"{asked.width}x{asked.height}"
+    else:
+        entries["Hires upscale"] = _number(asked.scale)
+    if asked.steps:
+        entries["Hires steps"] = str(asked.steps)
+    return entries | {"Hires upscaler": asked.upscaler}
 
 
 def _varied(recipe: Recipe) -> dict[str, str]:

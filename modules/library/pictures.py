@@ -82,7 +82,7 @@ class Library:
             same = or_(same, (PictureRecord.job == recipe.job) & (PictureRecord.place == recipe.index))
         record = session.scalars(select(PictureRecord).where(same)).first()
         if record is None:
-            width, height = size or (recipe.width, recipe.height)
+            width, height = size or recipe.size
             record = PictureRecord(
                 job=recipe.job or None,
                 place=recipe.index,

@@ -12,6 +12,7 @@ from modules.images import metadata
 from modules.images.enlarging import checked_size
 from modules.images.files import PictureFiles
 from modules.images.inputs import Inputs
+from modules.images.larger import larger_size
 from modules.images.tiles import tiled_size
 from modules.library.database import Database
 from modules.library.gallery import Gallery
@@ -23,6 +24,7 @@ from modules.model_manager.catalog import Catalog
 from modules.model_manager.control_check import checked_controls, find_preprocessor
 from modules.model_manager.extras_task import settled_extras
 from modules.model_manager.file_tasks import settled_file_task
+from modules.model_manager.hires_check import checked_hires
 from modules.model_manager.tiles_check import checked_tiles
 from modules.offers import Offers, gather
 from modules.plugins import Plugins
@@ -155,12 +157,16 @@ class Server:
         special = asked.vae in ("", AUTOMATIC, OWN)
         vae = asked.vae if special else self.catalog.find(asked.vae, "vae").name
         asked = checked_tiles(asked, self.catalog, self.offers.upscalers, self.inputs)
+        asked = checked_hires(asked, self.catalog, self.offers)
         asked = checked_controls(asked, model, self.catalog, self.offers, self.inputs.has)
         asked = asked.model_copy(update={"model": model.name, "vae": vae}).with_seed()
         return self.jobs.add(asked, owner, origin, model.native_size or UNKNOWN_SIZE, pixels=self._pixels(asked))
 
     def _pixels(self, request: Request) -> int:
-        """Return how many pixels a picture of `request` has that is made in tiles; 0: its width and height say so."""
+        """Return how many pixels a picture has that is made larger on the way; 0: the width and height say so."""
+        if request.hires is not None and request.width and request.height:
+            _, (width, height) = larger_size(request.hires, request.width, request.height)
+            return width * height
         if request.init is None or request.tiles is None:
             return 0
         width, height = tiled_size(self.inputs.open(request.init.image).size, request.tiles.scale)

@@ -15,7 +15,7 @@ from modules.errors import EaselError
 from modules.library.pictures import PictureRow
 from modules.model_manager.counter import TokenCounter
 from modules.model_manager.model_file import ModelFile
-from modules.request import Request, make_request
+from modules.request import Request, limits, make_request
 from modules.ui import pieces, top
 from modules.ui.acts import perform
 from modules.ui.device import device_of
@@ -41,13 +41,33 @@ class Maker:
         self.shared = frozenset(page.top.fields if page.forms else ())
         self.words = page.words
         self.server = page.server
-        self.studio = Studio(page, name, self.build)
+        self.studio = Studio(page, name, self.build, self.below)
         self.form = self.studio.form
         self.watch = self.studio.watch
         self.counter = TokenCounter(page.server.catalog)
 
     def build(self, form: Form) -> None:
         """Build the components the tab has besides, and add those that are fields to `form`."""
+
+    def below(self, form: Form) -> None:
+        """Build the components the tab has at the end of its settings, and add those that are fields to `form`."""
+
+    def _sliding(self, form: Form, field: str, label: str, part: Any, step: float) -> None:
+        """A slider with a box, bounded and set as the field of the request's `part` is."""
+        info = part.model_fields[field.rpartition("/")[2]]
+        least, most, _ = limits(info.metadata)
+        slider = gr.Slider(
+            least or 0,
+            most or 0,
+            info.default,
+            step=step,
+            label=self.words(label),
+            elem_id=f"{self.name}_{field.replace('/', '_')}",
+            elem_classes="sliding",
+            buttons=[],
+            min_width=0,
+        )
+        form.add(field, slider)
 
     def besides(self) -> dict[str, Component]:
         """Return components that are no fields, but whose values `asked` is given as well."""

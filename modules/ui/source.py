@@ -9,7 +9,7 @@ from PIL import Image
 
 from modules.errors import BadRequest, EaselError
 from modules.library.pictures import PictureRow
-from modules.request import InitImage, Request, limits
+from modules.request import InitImage, Request
 from modules.tasks import make_interrogate
 from modules.ui import pieces
 from modules.ui.fields import Form
@@ -67,23 +67,6 @@ class SourceMaker(Maker):
             False, label=self.words("color_correction"), elem_id=f"{self.name}_init_color_correction", min_width=0
         )
         form.add("init/color_correction", correct)
-
-    def _sliding(self, form: Form, field: str, label: str, part: Any, step: float) -> None:
-        """A slider with a box, bounded and set as the field of the request's `part` is."""
-        info = part.model_fields[field.rpartition("/")[2]]
-        least, most, _ = limits(info.metadata)
-        slider = gr.Slider(
-            least or 0,
-            most or 0,
-            info.default,
-            step=step,
-            label=self.words(label),
-            elem_id=f"{self.name}_{field.replace('/', '_')}",
-            elem_classes="sliding",
-            buttons=[],
-            min_width=0,
-        )
-        form.add(field, slider)
 
     def opened(self, name: str) -> Image.Image:
         """Return the picture of that name; raise `BadRequest` when none was given."""

@@ -19,14 +19,17 @@ from modules.ui.tab import Page
 from modules.ui.units import TAB as CONTROLS
 from modules.ui.watch import IDLE, Watch
 
+Build = Callable[[Form], None]
+
 
 class Studio:
     """The components, and the form they fill. `name` is the tab's, and begins the id of each of them.
 
-    `own` builds what the tab has besides, and adds those that are fields to the form.
+    `own` builds what the tab has besides, `below` what it has at the end of its settings; both add what is a field to
+    the form.
     """
 
-    def __init__(self, page: Page, name: str, own: Callable[[Form], None]) -> None:
+    def __init__(self, page: Page, name: str, own: Build, below: Build) -> None:
         self.name = name
         self.words = page.words
         self.server = page.server
@@ -40,7 +43,7 @@ class Studio:
             self.networks = Networks(page.server, page.words, name)
             with gr.Column(elem_classes="own", min_width=0):
                 own(self.form)
-            self._settings()
+            self._settings(below)
             self._result()
         listed = ("model", "vae", "sampler", "schedule")
         lists = {field: self.form.components[field] for field in listed if field in self.form.components}
@@ -83,7 +86,7 @@ class Studio:
                 self.interrupt = gr.Button(self.words("interrupt"), elem_id=f"{self.name}_interrupt", min_width=0)
                 self.skip = gr.Button(self.words("skip"), elem_id=f"{self.name}_skip", min_width=0)
 
-    def _settings(self) -> None:
+    def _settings(self, below: Build) -> None:
         size = self.native_size("")
         with gr.Column(elem_classes="settings", min_width=0):
             with gr.Row(elem_classes="line two"):
@@ -108,6 +111,7 @@ class Studio:
                 self.reuse = gr.Button(
                     self.words("reuse_seed"), elem_id=f"{self.name}_reuse_seed", elem_classes="tool", min_width=0
                 )
+            below(self.form)
             with gr.Accordion(self.words("seed_variation"), open=False, elem_classes="part"):
                 self._variation()
             if self.name != CONTROLS:

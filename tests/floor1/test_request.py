@@ -74,6 +74,9 @@ def test_text_is_read_as_numbers() -> None:
         ({"controls": [{"weight": 3}]}, "number"),
         ({"controls": [{"mode": "odd"}]}, "one_of"),
         ({"controls": [{}] * 11}, "too_many_controls"),
+        ({"hires": {"scale": 9}}, "number"),
+        ({"hires": {"width": 100}}, "size"),
+        ({"hires": {}, "init": {"image": "0" * 64}}, "hires_with_picture"),
     ],
 )
 def test_bad_values_say_what_is_allowed(values: dict[str, Any], key: str) -> None:

@@ -20,6 +20,7 @@ from modules.ui.tab import Page
 from modules.ui.tabs.controlnet import ControlNet
 from modules.ui.tabs.img2img import Img2img
 from modules.ui.tabs.inpaint import Inpaint
+from modules.ui.tabs.txt2img import Txt2img
 from modules.ui.top import build_top
 from modules.ui.units import controls_of, options_of
 from modules.ui.well import well
@@ -261,3 +262,14 @@ def test_a_picture_that_is_sent_fills_the_form(page: Page) -> None:
     assert (filled["prompt"], filled["seed"], filled["width"]) == ("a blue boat", "9", 64)
     assert page.server.inputs.open(filled["init/image"]).size == (64, 64)
     assert isinstance(maker.arrive("nonsense"), dict)
+
+
+def test_a_second_pass_is_asked_for_only_when_it_is_switched_on(page: Page) -> None:
+    with page.blocks:
+        maker = Txt2img(page, "txt2img")
+    (plain,) = maker.asked(form_of(maker))
+    assert plain.hires is None
+    (twice,) = maker.asked(form_of(maker, hires_on=True, **{"hires/scale": 1.5, "hires/upscaler": "Latent (nearest)"}))
+    assert twice.hires is not None and (twice.hires.scale, twice.hires.upscaler) == (1.5, "Latent (nearest)")
+    with pytest.raises(BadRequest, match="from 1"):
+        maker.asked(form_of(maker, hires_on=True, **{"hires/scale": 9}))
