@@ -27,4 +27,4 @@ def test_a_picture_is_scaled_by_the_factor_or_covers_what_is_given(
 
 def test_what_would_be_too_large_is_refused_with_its_size() -> None:
     with pytest.raises(BadRequest, match=r"8192×4096 pixels.*at most 4096"):
-        larger_size(Hires(scale=4), 2048, 1024)
+        larger_size(Hires.model_validate({"scale": 4}), 2048, 1024)
