@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, suppress
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
@@ -22,7 +22,7 @@ from modules.engine.doors import patched, tell_finished
 from modules.engine.extras import Postprocessor
 from modules.engine.files import make_file
 from modules.engine.finish import decode, finished
-from modules.engine.guidance import Call, beside, plan_calls
+from modules.engine.guidance import Call, CallsAt, beside, following, plan_calls, spoken
 from modules.engine.job import Job, Rings
 from modules.engine.ladder import Ladder
 from modules.engine.latents import Start, start
@@ -30,6 +30,7 @@ from modules.engine.memory import NoRoom, alone, limits_of, roomy
 from modules.engine.networks import Asked, Networks, Run, runs
 from modules.engine.report import Report, Skipped, Unrepeated
 from modules.engine.upscaling import Upscaling
+from modules.engine.wording import Wording, moments, wordings
 from modules.engine.words import LearnedWordsOf
 from modules.errors import BadRequest, EaselError, OutOfMemory
 from modules.events import Loading, Note
@@ -43,6 +44,7 @@ from modules.model_manager.residency import ModelManager
 from modules.model_manager.resident import Resident
 from modules.offers import AUTOMATIC, Offers, gather
 from modules.plugins import Plugins, onion
+from modules.prompts.emphasis import EMPHASES
 from modules.request import Request, Shot
 from modules.result import Picture, Recipe
 from modules.sampling.sampler import Sampler
@@ -215,6 +217,8 @@ class Engine:
             self.controls.forget_others(request)
         try:
             asked = self.networks.asked(run.tags, report)
+            emphasis = EMPHASES[request.emphasis]
+            said = [wordings(shot, request.steps) for shot in run.plain]
             with self.models.borrow(file, vae) as model, ExitStack() as applied:
                 task = self._job(request, run.shots, images, model)
                 enter = roomy(applied.enter_context, self.device, task)
@@ -222,21 +226,21 @@ class Engine:
                 rings = Rings.of(self.plugins, task)
                 with patched(self.plugins, task, model) as patches, self.models.working(model):
                     words = self.words.vocabulary(model, bundled)
-                    self.words.tell(words, run.plain, request.cfg_scale, report)
+                    self.words.tell(words, said, request.cfg_scale, emphasis, report)
                     encoder = self._encoder_of(model, words, asked, fresh=patches > 0)
-                    encode = roomy(partial(encoder, clip_skip=request.clip_skip), self.device, task)
-                    encode = onion(encode, rings.encode)
+                    encode = partial(encoder, clip_skip=request.clip_skip, emphasis=emphasis)
+                    encode = onion(roomy(encode, self.device, task), rings.encode)
                     guard = partial(roomy, device=self.device, job=task)
                     canvas = prepare(request, self.inputs, task.width, task.height, report)
                     begin = start(task, model, self._sigmas(task, model), canvas, guard)
-                    calls = self._calls(task, run, encode, begin, model)
+                    calls = self._calls(task, said, encode, begin, model)
                     controls = guard(self.controls.rings)(task, model, begin.sigmas)
                     clean = denoise(task, rings, model, calls, begin, report, self.settings.preview_every, controls)
                     pictures = onion(partial(decode, model, ladder, guard), rings.decode)(clean)
                     pictures = finished(canvas, pictures, begin.kept, clean)
                 networks = [
-                    {**asked.hashes, "embedding": self.words.hashes(words, shot, request.cfg_scale)}
-                    for shot in run.plain
+                    {**asked.hashes, "embedding": self.words.hashes(words, each, request.cfg_scale, emphasis)}
+                    for each in said
                 ]
                 return task, rings, pictures, devices.name_of(model.dtype), networks
         except OutOfMemory as error:
@@ -245,12 +249,22 @@ class Engine:
                 self.models.release()
             raise
 
-    def _calls(self, task: Job, run: Run, encode: Encode, begin: Start, model: Model) -> list[Call]:
+    def _calls(
+        self, task: Job, said: Sequence[Sequence[Wording]], encode: Encode, begin: Start, model: Model
+    ) -> CallsAt:
         follows = begin.beside is not None and model.further == model.latent.channels
-        rows = 3 if follows and (task.request.cfg_scale, task.image_scale) != (1, 1) else 0
+        negatives = 2 if follows and (task.request.cfg_scale, task.image_scale) != (1, 1) else 0
         together = self.device.type != "cpu"
-        calls = plan_calls(run.plain, encode, task.request.cfg_scale, together=together, rows=rows)
-        return calls if begin.beside is None else beside(calls, begin.beside)
+        encode = cache(encode)
+        words = [spoken(each, encode, task.request.cfg_scale, negatives) for each in said]
+
+        @cache
+        def plan(moment: tuple[Wording, ...]) -> list[Call]:
+            rows = [of[wording] for of, wording in zip(words, moment, strict=True)]
+            calls = plan_calls(moment, rows, together=together)
+            return calls if begin.beside is None else beside(calls, begin.beside)
+
+        return following([plan(moment) for moment in moments(said, len(begin.sigmas) - 1)], begin.sigmas)
 
     def _job(self, request: Request, batch: list[Shot], images: int, model: Model) -> Job:
         sampler = self.samplers[request.sampler]
@@ -303,6 +317,7 @@ class Engine:
             vae="" if vae is None else vae.name,
             vae_hash="" if vae is None else vae.hash,
             clip_skip=request.clip_skip,
+            emphasis=request.emphasis,
             networks={kind: used for kind, used in networks.items() if used},
             sampler=task.sampler.name,
             schedule=task.schedule.label,

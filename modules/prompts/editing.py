@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 _TOKEN = re.compile(r"(?:[^\\\[\]():|]|\\.)+|.", re.DOTALL)
 _NUMBER = re.compile(r"\s*([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)\s*")
-_OPENING = {")": "(", "]": "["}
+_OPENING = MappingProxyType({")": "(", "]": "["})
 
 
 @dataclass(frozen=True)
