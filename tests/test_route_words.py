@@ -56,8 +56,8 @@ def test_a_prompt_at_negative_weight_is_kept_away_from(starter: Engine) -> None:
 
 def test_words_that_change_go_with_a_control(starter: Engine) -> None:
     """The control is told the rows of each step: with AND there are more of them than with one prompt."""
-    unit = {"image": starter.inputs.keep(make(starter, "a red circle", steps=3)), "preprocessor": "canny"}
-    unit |= {"model": "starter-canny", "mode": "control", "end": 0.5}
+    name = starter.inputs.keep(make(starter, "a red circle", steps=3))
+    unit = {"image": name, "preprocessor": "canny", "model": "starter-canny", "mode": "control", "end": 0.5}
     prompt = "a [red:green:0.1] circle AND a circle on a blue background"
     free, held = (make(starter, prompt, steps=STEPS, controls=units) for units in ([], [unit]))
     assert LOOKS["green"](middle(held)), f"the middle is {middle(held)}"

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 _TOKEN = re.compile(r"(?:[^\\\[\]():|]|\\.)+|.", re.DOTALL)
-_NUMBER = re.compile(r"\s*([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)\s*")
+NUMBER = re.compile(r"\s*([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)\s*")
 _OPENING = MappingProxyType({")": "(", "]": "["})
 
 
@@ -91,7 +91,7 @@ def _closed(opened: _Open, nodes: list[Node]) -> Timed | Alternating | bool:
     if kinds == {"|"}:
         return Alternating(tuple(parts))
     *said, last = parts
-    number = _NUMBER.fullmatch(last[0]) if len(last) == 1 and isinstance(last[0], str) else None
+    number = NUMBER.fullmatch(last[0]) if len(last) == 1 and isinstance(last[0], str) else None
     if number is None or kinds != {":"} or len(said) > 2:
         return False
     return Timed(said[0] if len(said) == 2 else (), said[-1], number[1])
