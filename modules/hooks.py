@@ -113,7 +113,8 @@ class Hooks:
     def around_encode(self, job: JobView) -> Ring | None:
         """Wrap `encode(texts: tuple[str, ...]) -> Conditioning`: words to what the network reads.
 
-        The first text is the prompt, those after it are negative prompts.
+        The first text is the prompt, those after it are negative prompts. Asked for each text that is said at some step
+        and for each of the prompts that AND joins, once.
         """
 
     @hookspec

@@ -154,6 +154,7 @@ class Request(BaseModel):
     model: str = ""  # a name of the catalog; empty means the one chosen on the page, or the first there is
     vae: str = "Automatic"  # automatic: the file beside the checkpoint, if any; None: the checkpoint's own; or a name
     clip_skip: int = Field(1, ge=CLIP_SKIP[0], le=CLIP_SKIP[1])  # 2: what the text encoder's last layer but one said
+    emphasis: Literal["Original", "None", "Ignore", "No norm"] = "Original"  # what (brackets:1.2) do; A1111's names
     sampler: str = "DPM++ 2M"
     schedule: str = "Automatic"  # automatic: the schedule the sampler was made for
     steps: int = Field(20, ge=STEPS[0], le=STEPS[1])

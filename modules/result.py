@@ -59,6 +59,7 @@ class Recipe(BaseModel):
     vae: str = ""  # a file of its own; empty when the checkpoint's own was used
     vae_hash: str = ""
     clip_skip: int = 1
+    emphasis: str = "Original"  # how weights in the words were read
     networks: dict[str, dict[str, str]] = Field(default_factory=dict)  # kind -> name -> short hash
     sampler: str = ""
     schedule: str = ""

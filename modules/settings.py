@@ -54,7 +54,7 @@ class Settings(BaseSettings):
     device: str = "auto"  # auto, cpu, cuda, cuda:1, ...
     dtype: Literal["auto", "fp32", "fp16", "bf16"] = "auto"
     # what stands beside the checkpoint on top of the page, by A1111's names
-    quicksettings: tuple[Literal["sd_model_checkpoint", "sd_vae", "CLIP_stop_at_last_layers"], ...] = (
+    quicksettings: tuple[Literal["sd_model_checkpoint", "sd_vae", "CLIP_stop_at_last_layers", "emphasis"], ...] = (
         "sd_model_checkpoint",
         "sd_vae",
         "CLIP_stop_at_last_layers",

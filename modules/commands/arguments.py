@@ -102,7 +102,7 @@ def _picture(parser: argparse.ArgumentParser, words: Words) -> None:
     group.add_argument("--prompt-file", metavar="FILE", default=silent, help=_say(words, "prompt_file"))
     names = ("--negative", "--negative-prompt")
     group.add_argument(*names, dest="negative_prompt", metavar="TEXT", default=silent, help=_say(words, "negative"))
-    for name in ("model", "vae", "sampler", "schedule"):
+    for name in ("model", "vae", "emphasis", "sampler", "schedule"):
         group.add_argument(f"--{name}", metavar="NAME", default=silent, help=_say(words, name))
     for name in ("steps", "width", "height", "cfg-scale", "clip-skip", "seed", "batch-count", "batch-size"):
         group.add_argument(f"--{name}", metavar="N", default=silent, help=_say(words, name.replace("-", "_")))

@@ -13,7 +13,8 @@ from modules.model_manager.learned import Vocabulary
 from modules.model_manager.loras import Wanted
 from modules.model_manager.vectors import LearnedVectors
 from modules.prompts.chunks import Chunk, chunks
-from modules.prompts.syntax import Weighted, attention
+from modules.prompts.emphasis import ORIGINAL, Emphasis
+from modules.prompts.syntax import Weighted
 
 CACHED = 64  # texts; one of SD 1 takes 0.2 MB
 
@@ -34,36 +35,38 @@ class Encoder:
         self.vocabulary = vocabulary
         self._loras = loras
         self._learned = LearnedVectors(vocabulary) if vocabulary else NOTHING_LEARNED
-        self._chunks: OrderedDict[str, list[Chunk]] = OrderedDict()
-        self._answers: OrderedDict[tuple[str, int, int, bool], Conditioning] = OrderedDict()
+        self._chunks: OrderedDict[tuple[str, str], list[Chunk]] = OrderedDict()
+        self._answers: OrderedDict[tuple[str, int, int, str, bool], Conditioning] = OrderedDict()
 
     def suits(self, model: Model, vocabulary: Vocabulary, loras: tuple[Wanted, ...]) -> bool:
         """Return whether what it remembers is what `model` would say now."""
         return self.model is model and self.vocabulary is vocabulary and self._loras == loras
 
-    def __call__(self, texts: tuple[str, ...], clip_skip: int = 1) -> Conditioning:
+    def __call__(self, texts: tuple[str, ...], clip_skip: int = 1, emphasis: Emphasis = ORIGINAL) -> Conditioning:
         """Return one row for each text: the first is the prompt, those after it are negative prompts.
 
         Shorter ones are filled up with empty chunks, so that they fit in one call.
         """
-        length = max(len(self._cut(text)) for text in texts)
-        return joined([self._row(text, length, clip_skip, place > 0) for place, text in enumerate(texts)])
+        length = max(len(self._cut(text, emphasis)) for text in texts)
+        return joined([self._row(text, length, clip_skip, emphasis, place > 0) for place, text in enumerate(texts)])
 
-    def _row(self, text: str, length: int, clip_skip: int, negative: bool) -> Conditioning:
-        key = (text, length, clip_skip, negative)
+    def _row(self, text: str, length: int, clip_skip: int, emphasis: Emphasis, negative: bool) -> Conditioning:
+        key = (text, length, clip_skip, emphasis.name, negative)
         if key not in self._answers:
-            cut = self._cut(text)
+            cut = self._cut(text, emphasis)
             empty = chunks([Weighted("")], self.model.tokenizer)
             filled = [*cut, *empty * (length - len(cut))]
-            _keep(self._answers, key, self.model.encode([filled], clip_skip, negative, self._learned))
+            said = self.model.encode([filled], clip_skip, negative, self._learned, emphasis.apply)
+            _keep(self._answers, key, said)
         self._answers.move_to_end(key)
         return self._answers[key]
 
-    def _cut(self, text: str) -> list[Chunk]:
-        if text not in self._chunks:
+    def _cut(self, text: str, emphasis: Emphasis) -> list[Chunk]:
+        key = (text, emphasis.name)
+        if key not in self._chunks:
             words = self.vocabulary.words if self.vocabulary else None
-            _keep(self._chunks, text, chunks(attention(text), self.model.tokenizer, learned=words))
-        return self._chunks[text]
+            _keep(self._chunks, key, chunks(emphasis.read(text), self.model.tokenizer, learned=words))
+        return self._chunks[key]
 
 
 def _keep(kept: OrderedDict[K, V], key: K, value: V) -> None:
@@ -82,3 +85,10 @@ def joined(parts: Sequence[Conditioning]) -> Conditioning:
         torch.cat(pooled) if pooled else None,
         {name: torch.cat([part.extra[name] for part in parts]) for name in parts[0].extra},
     )
+
+
+def rows_of(conditioning: Conditioning, rows: slice) -> Conditioning:
+    """Return some rows of a conditioning."""
+    pooled = None if conditioning.pooled is None else conditioning.pooled[rows]
+    extra = {name: each[rows] for name, each in conditioning.extra.items()}
+    return Conditioning(conditioning.context[rows], pooled, extra)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from modules.controls.unet.networks import inheriting, unet_of
 from modules.engine.eyes import Eyes
 from modules.engine.hints import Hints
 from modules.engine.job import Job
+from modules.engine.timeline import step_of
 from modules.families.family import Conditioning, Header, Model
 from modules.images.inputs import Inputs
 from modules.images.mask import Box
@@ -167,16 +167,15 @@ def within(ring: Ring, sigmas: Sequence[float], start: float, end: float) -> Rin
     A sampler may call several times within a step: the step is the one its `sigma` lies in. Outside, the inner
     `predict` is called as if there were no ring.
     """
-    rising = [-sigma for sigma in sigmas]
+    place = step_of(sigmas)
     steps = max(1, len(sigmas) - 1)
 
     def outer(predict: Predict) -> Predict:
         ringed = ring(predict)
 
         def ranged(x: Tensor, sigma: float, conditioning: Conditioning) -> Tensor:
-            # A level a sampler worked out itself may differ from the schedule's in the last bits.
-            step = max(0, bisect_right(rising, -sigma * (1 - 1e-6)) - 1)
-            return (ringed if start <= step / steps <= end else predict)(x, sigma, conditioning)
+            done = place(sigma) - 1
+            return (ringed if start <= done / steps <= end else predict)(x, sigma, conditioning)
 
         return ranged
 

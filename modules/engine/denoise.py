@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from modules.controls.control import Ring
-from modules.engine.guidance import Call, Predict, guided
+from modules.engine.guidance import CallsAt, Predict, guided
 from modules.engine.job import Job, Rings
 from modules.engine.latents import Start
 from modules.engine.masking import keeping
@@ -25,7 +25,7 @@ def denoise(
     job: Job,
     rings: Rings,
     model: Model,
-    calls: Sequence[Call],
+    calls: CallsAt,
     begin: Start,
     report: Report,
     preview_every: int,

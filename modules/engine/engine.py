@@ -25,7 +25,7 @@ from modules.engine.doors import patched, tell_finished
 from modules.engine.extras import Postprocessor
 from modules.engine.files import make_file
 from modules.engine.finish import decode, finished
-from modules.engine.guidance import Call, beside, plan_calls
+from modules.engine.guidance import Call, CallsAt, beside, following, plan_calls, spoken
 from modules.engine.hires import second_job, start_larger, steps_of, used_hires
 from modules.engine.job import Job, Rings
 from modules.engine.ladder import Ladder
@@ -36,6 +36,7 @@ from modules.engine.report import Report, Skipped, Unrepeated, heeding
 from modules.engine.tiling import boxes_of, windows_of
 from modules.engine.upscaling import Upscaling
 from modules.engine.watched import ALL, Part
+from modules.engine.wording import Wording, moments, wordings
 from modules.engine.words import LearnedWordsOf
 from modules.errors import BadRequest, EaselError, OutOfMemory
 from modules.events import Loading, Note
@@ -54,6 +55,7 @@ from modules.model_manager.resident import Resident
 from modules.model_manager.tiles_check import checked_tiles
 from modules.offers import AUTOMATIC, Offers, gather
 from modules.plugins import Plugins, onion
+from modules.prompts.emphasis import EMPHASES
 from modules.request import Request, Shot
 from modules.result import Picture, Recipe
 from modules.sampling.sampler import Sampler
@@ -241,6 +243,8 @@ class Engine:
             self.controls.forget_others(request)
         try:
             asked = self.networks.asked(run.tags, report)
+            emphasis = EMPHASES[request.emphasis]
+            said = [wordings(shot, request.steps) for shot in run.plain]
             with self.models.borrow(file, vae) as model, ExitStack() as applied:
                 task = self._job(request, run.shots, images, model)
                 enter = roomy(applied.enter_context, self.device, task)
@@ -248,32 +252,33 @@ class Engine:
                 rings = Rings.of(self.plugins, task)
                 with patched(self.plugins, task, model) as patches, self.models.working(model):
                     words = self.words.vocabulary(model, bundled)
-                    self.words.tell(words, run.plain, request.cfg_scale, report)
+                    self.words.tell(words, said, request.cfg_scale, emphasis, report)
                     encoder = self._encoder_of(model, words, asked, fresh=patches > 0)
-                    encode = roomy(partial(encoder, clip_skip=request.clip_skip), self.device, task)
-                    encode = onion(encode, rings.encode)
+                    encode = partial(encoder, clip_skip=request.clip_skip, emphasis=emphasis)
+                    encode = onion(roomy(encode, self.device, task), rings.encode)
                     guard = partial(roomy, device=self.device, job=task)
                     canvas = prepare(request, self.inputs, task.width, task.height, report, enlarged)
                     begin = start(task, model, self._sigmas(task, model), canvas, guard)
-                    calls = self._calls(task, run, encode, begin, model)
+                    call = partial(self._calls, encode=encode, model=model)
                     whole = partial(decode, model, ladder, guard)
-                    paint = partial(self._pass, rings, model, calls, report, guard)
+                    paint = partial(self._pass, rings, model, report, guard)
                     later = self._second(task)
                     if later is None:
-                        clean = paint(task, begin, ALL)
+                        clean = paint(task, begin, call(task, said, begin=begin), ALL)
                     else:
                         levels = self._sigmas(later, model)
-                        clean = paint(task, begin, Part(after=steps_of(later, levels)))
-                        before = Part(before=len(begin.sigmas) - 1)
-                        begin = start_larger(
-                            task, later, model, levels, clean, whole, partial(self._enlarged, report), guard
-                        )
-                        clean = paint(later, begin, before)
+                        part = Part(after=steps_of(later, levels))
+                        clean = paint(task, begin, call(task, said, begin=begin), part)
+                        part = Part(before=len(begin.sigmas) - 1)
+                        enlarge = partial(self._enlarged, report)
+                        begin = start_larger(task, later, model, levels, clean, whole, enlarge, guard)
+                        then = [wordings(shot, later.request.steps, request.steps) for shot in run.plain]
+                        clean = paint(later, begin, call(later, then, begin=begin), part)
                     pictures = onion(whole, rings.decode)(clean)
                     pictures = self.controls.kept(task, finished(canvas, pictures, begin.kept, clean))
                 networks = [
-                    {**asked.hashes, "embedding": self.words.hashes(words, shot, request.cfg_scale)}
-                    for shot in run.plain
+                    {**asked.hashes, "embedding": self.words.hashes(words, each, request.cfg_scale, emphasis)}
+                    for each in said
                 ]
                 return task, rings, pictures, devices.name_of(model.dtype), networks
         except OutOfMemory as error:
@@ -286,11 +291,11 @@ class Engine:
         self,
         rings: Rings,
         model: Model,
-        calls: Sequence[Call],
         report: Report,
         guard: Guard,
         task: Job,
         begin: Start,
+        calls: CallsAt,
         counted: Part,
     ) -> Tensor:
         """Return the clean latents (B, C, h, w) of one pass over the pictures of `task`."""
@@ -315,12 +320,22 @@ class Engine:
     def _enlarged(self, report: Report, name: str, image: Image.Image, size: tuple[int, int]) -> Image.Image:
         return self.upscaling.enlarge(name, image, size, heeding(lambda *_: None, report), report)
 
-    def _calls(self, task: Job, run: Run, encode: Encode, begin: Start, model: Model) -> list[Call]:
+    def _calls(
+        self, task: Job, said: Sequence[Sequence[Wording]], encode: Encode, begin: Start, model: Model
+    ) -> CallsAt:
         follows = begin.beside is not None and model.further == model.latent.channels
-        rows = 3 if follows and (task.request.cfg_scale, task.image_scale) != (1, 1) else 0
+        negatives = 2 if follows and (task.request.cfg_scale, task.image_scale) != (1, 1) else 0
         together = self.device.type != "cpu"
-        calls = plan_calls(run.plain, encode, task.request.cfg_scale, together=together, rows=rows)
-        return calls if begin.beside is None else beside(calls, begin.beside)
+        encode = cache(encode)
+        words = [spoken(each, encode, task.request.cfg_scale, negatives) for each in said]
+
+        @cache
+        def plan(moment: tuple[Wording, ...]) -> list[Call]:
+            rows = [of[wording] for of, wording in zip(words, moment, strict=True)]
+            calls = plan_calls(moment, rows, together=together)
+            return calls if begin.beside is None else beside(calls, begin.beside)
+
+        return following([plan(moment) for moment in moments(said, len(begin.sigmas) - 1)], begin.sigmas)
 
     def _job(self, request: Request, batch: list[Shot], images: int, model: Model) -> Job:
         sampler, schedule = self._ways(request.sampler, request.schedule)
@@ -377,6 +392,7 @@ class Engine:
             vae="" if vae is None else vae.name,
             vae_hash="" if vae is None else vae.hash,
             clip_skip=request.clip_skip,
+            emphasis=request.emphasis,
             networks={kind: used for kind, used in networks.items() if used},
             sampler=task.sampler.name,
             schedule=task.schedule.label,

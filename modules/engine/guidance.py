@@ -1,17 +1,21 @@
-"""Classifier-free guidance (Ho and Salimans 2022): with the prompt and without it, in one network call."""
+"""Classifier-free guidance (Ho and Salimans 2022): with the prompt and without it, in one network call.
+
+A picture may follow several prompts at once (Liu et al. 2022).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from modules.controls.control import NEGATIVE
-from modules.engine.conditioning import Encode, joined
+from modules.engine.conditioning import Encode, joined, rows_of
+from modules.engine.timeline import step_of
+from modules.engine.wording import Wording
 from modules.families.family import Conditioning
-from modules.request import Shot
 from modules.sampling.sampler import Denoise
 
 BESIDE = "beside"  # in `Conditioning.extra`: what the network reads beside the noisy latents
@@ -22,66 +26,119 @@ Predict = Callable[[Tensor, float, Conditioning], Tensor]
 class Call:
     """One network call of a step: which pictures of the batch, and their words.
 
-    Each picture has `rows` rows of the conditioning: its prompt and, with guidance, its negative prompt after it; a
-    third row, where a network follows a picture, is the negative prompt without that picture.
+    Each picture has `rows` rows of the conditioning: one for each prompt it follows, whose `weights` are theirs, and,
+    with guidance, its negative prompt after them; another row, where a network follows a picture, is the negative
+    prompt without that picture.
     """
 
     pictures: list[int]
     conditioning: Conditioning
     rows: int
+    weights: tuple[float, ...] = (1.0,)
 
 
-def plan_calls(shots: Sequence[Shot], encode: Encode, scale: float, together: bool, rows: int = 0) -> list[Call]:
+CallsAt = Callable[[float], Sequence[Call]]
+"""sigma -> the network calls at that level."""
+
+
+def spoken(said: Iterable[Wording], encode: Encode, scale: float, negatives: int = 0) -> dict[Wording, Conditioning]:
+    """Return the rows for each wording of a picture: its prompts, and the negative prompt where that counts.
+
+    Guidance of 1 is the prompt's own answer: the negative prompt is not encoded then, unless there are weights, or
+    `negatives` asks for so many rows of it. All that is said of a picture fills equally many chunks: behind a shorter
+    text there are empty ones.
+    """
+    rows = {wording: [wording.negative] * (negatives or wording.contrasted(scale)) for wording in said}
+    (first, without), *more = rows.items()
+    if not more and len(first.prompts) == 1:
+        return {first: encode((*first.texts, *without))}
+    read = [text for wording, without in rows.items() for text in (*wording.texts, *without)]
+    alone = {text: encode((text,)) for text in read}
+    longest = max(alone, key=lambda text: alone[text].context.shape[1])
+    length = alone[longest].context.shape[1]
+    found = {}
+    for wording, without in rows.items():
+        prompts = [_filled(alone[text], length, encode) for text in wording.texts]
+        beneath = rows_of(encode((longest, *without)), slice(1, None))
+        found[wording] = joined([*prompts, beneath] if without else prompts)
+    return found
+
+
+def _filled(words: Conditioning, length: int, encode: Encode) -> Conditioning:
+    """Return the row of a prompt with empty chunks behind it, so that it is `length` tokens."""
+    if words.context.shape[1] == length:
+        return words
+    empty = encode(("",)).context
+    missing = (length - words.context.shape[1]) // empty.shape[1]
+    return replace(words, context=torch.cat([words.context, *[empty] * missing], dim=1))
+
+
+def plan_calls(said: Sequence[Wording], words: Sequence[Conditioning], together: bool) -> list[Call]:
     """Return the network calls of a step, so that no picture's answer depends on the batch it is in.
 
-    Guidance of 1 is the prompt's own answer: the negative prompt is neither encoded nor called, unless `rows` asks for
-    more. Pictures share a call when they are `together` and their words fill equally many chunks; filling up a shorter
-    prompt for the sake of another picture would change it.
+    `said` and `words` are of one picture each. Pictures share a call when they are `together`, their words fill equally
+    many chunks and their weights are the same; filling up a shorter prompt for the sake of another picture would change
+    it.
     """
-    rows = rows or (1 if scale == 1 else 2)
-    groups: dict[int, list[tuple[int, Conditioning]]] = {}
-    for place, shot in enumerate(shots):
-        words = encode((shot.prompt, *[shot.negative_prompt] * (rows - 1)))
-        groups.setdefault(words.context.shape[1] if together else place, []).append((place, words))
-    return [
-        Call([place for place, _ in group], _marked(joined([words for _, words in group]), rows), rows)
-        for group in groups.values()
-    ]
+    groups: dict[tuple[object, ...], list[int]] = {}
+    for place, (wording, each) in enumerate(zip(said, words, strict=True)):
+        key = (each.context.shape[1], wording.weights) if together else (place,)
+        groups.setdefault(key, []).append(place)
+    calls = []
+    for places in groups.values():
+        weights, rows = said[places[0]].weights, len(words[places[0]].context)
+        marked = _marked(joined([words[place] for place in places]), rows, len(weights))
+        calls.append(Call(places, marked, rows, weights))
+    return calls
 
 
-def _marked(conditioning: Conditioning, rows: int) -> Conditioning:
+def _marked(conditioning: Conditioning, rows: int, prompts: int) -> Conditioning:
     """Return `conditioning` with the rows of negative prompts marked, which some controls leave alone."""
-    negative = torch.arange(len(conditioning.context), device=conditioning.context.device) % rows
+    place = torch.arange(len(conditioning.context), device=conditioning.context.device) % rows
+    negative = (place - prompts + 1).clamp(min=0)
     return replace(conditioning, extra={**conditioning.extra, NEGATIVE: negative[:, None]})
 
 
+def following(plans: Sequence[Sequence[Call]], sigmas: Sequence[float]) -> CallsAt:
+    """Return the calls at each level: one plan for each step of `sigmas`, however often a sampler calls within it."""
+    step = step_of(sigmas)
+    return lambda sigma: plans[step(sigma) - 1]
+
+
 def beside(calls: Sequence[Call], picture: Tensor) -> list[Call]:
-    """Return the calls of a network that also reads `picture` (1, further, h, w); a third row is without it."""
+    """Return the calls of a network that also reads `picture` (1, further, h, w); the last of three rows is without."""
     told = []
     for call in calls:
-        rows = [picture, picture, torch.zeros_like(picture)][: call.rows]
+        rows = [picture] * call.rows
+        if call.rows - len(call.weights) == 2:
+            rows[-1] = torch.zeros_like(picture)
         extra = {**call.conditioning.extra, BESIDE: torch.cat(rows).repeat(len(call.pictures), 1, 1, 1)}
         told.append(replace(call, conditioning=replace(call.conditioning, extra=extra)))
     return told
 
 
-def guided(predict: Predict, calls: Sequence[Call], scale: float, image_scale: float = 1.0) -> Denoise:
-    """Return the denoiser that answers `without + scale * (with - without)` for each picture of the batch.
+def guided(predict: Predict, calls: CallsAt, scale: float, image_scale: float = 1.0) -> Denoise:
+    """Return the denoiser that answers `without + sum of weight * scale * (with - without)` for each picture.
 
-    With three rows `image_scale` says how much the picture counts that is followed (Brooks et al. 2023, eq. 3).
+    The sum is over the prompts it follows (the conjunction of Liu et al. 2022). Where the network follows a picture,
+    too, `image_scale` says how much that counts (Brooks et al. 2023, eq. 3).
     """
 
     def step(x: Tensor, sigma: float) -> Tensor:
         answer = torch.empty_like(x)
-        for call in calls:
+        for call in calls(sigma):
             said = predict(x[call.pictures].repeat_interleave(call.rows, dim=0), sigma, call.conditioning)
-            if call.rows == 2:
-                wanted, unwanted = said[0::2], said[1::2]
-                said = unwanted + scale * (wanted - unwanted)
-            elif call.rows == 3:
-                wanted, seen, nothing = said[0::3], said[1::3], said[2::3]
-                said = nothing + scale * (wanted - seen) + image_scale * (seen - nothing)
-            answer[call.pictures] = said
+            rows = [said[place :: call.rows] for place in range(call.rows)]
+            prompts, others = rows[: len(call.weights)], rows[len(call.weights) :]
+            if not others:
+                (found,) = prompts
+            else:
+                found = others[-1]
+                for wanted, weight in zip(prompts, call.weights, strict=True):
+                    found = found + scale * weight * (wanted - others[0])
+                if len(others) == 2:
+                    found = found + image_scale * (others[0] - others[1])
+            answer[call.pictures] = found
         return answer
 
     return step

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
-from types import MappingProxyType
 
 from modules.engine.report import Report
 from modules.errors import UnknownModel
@@ -22,11 +21,10 @@ from modules.model_manager.hypernetworks import Hypernetwork, load_hypernetwork
 from modules.model_manager.learned import Bundled
 from modules.model_manager.lora_file import Stamp, stamp_of_file
 from modules.model_manager.loras import Loras, Wanted
-from modules.prompts.tags import Tag, take_out
+from modules.prompts.tags import KINDS, Tag, take_out
 from modules.request import Shot
 
 DIGITS = 12  # of SHA-256, where a file has no hash of its tensors alone
-KINDS = MappingProxyType({"lora": "lora", "hypernet": "hypernetwork"})  # tag -> the catalog's kind
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ from torch import Tensor
 from modules.engine.job import Job
 from modules.engine.preview import preview
 from modules.engine.report import Report
+from modules.engine.timeline import step_of
 from modules.events import Preview, Step
 from modules.families.family import LatentFormat
 from modules.sampling.sampler import Denoise
@@ -56,15 +56,14 @@ def watched(
     this is but a `part` of the work, the steps of all parts are counted.
     """
     steps = len(sigmas) - 1
-    rising = [-sigma for sigma in sigmas]
+    place = step_of(sigmas)
     told = 0
     shown = -SECONDS_BETWEEN + clock()
 
     def step(x: Tensor, sigma: float) -> Tensor:
         nonlocal told, shown
         answer = denoise(x, sigma)
-        # A level a sampler worked out itself may differ from the schedule's in the last bits.
-        done = min(bisect_right(rising, -sigma * (1 - 1e-6)), steps)
+        done = place(sigma)
         if done <= told:
             return answer
         told = done

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 
 from modules.engine.report import Report
+from modules.engine.wording import Wording, texts
 from modules.errors import ModelError
 from modules.events import Note
 from modules.families.family import Model
 from modules.model_manager.catalog import Catalog
 from modules.model_manager.learned import NO_BUNDLE, Bundled, Vocabularies, Vocabulary
 from modules.model_manager.vectors import encoder_widths
-from modules.prompts.tags import take_out
-from modules.request import Shot
+from modules.prompts.emphasis import Emphasis
 
 DIGITS = 12  # of SHA-256, as A1111 writes them behind "TI hashes"
 
@@ -28,29 +28,32 @@ class LearnedWordsOf:
         """Return what `model` can read, with the words `bundled` in other networks; the same object while it is so."""
         return self._vocabularies.of(model.tokenizer, encoder_widths(model), bundled)
 
-    def hashes(self, vocabulary: Vocabulary, shot: Shot, scale: float) -> dict[str, str]:
+    def hashes(
+        self, vocabulary: Vocabulary, said: Sequence[Wording], scale: float, emphasis: Emphasis
+    ) -> dict[str, str]:
         """Return the learned words of a picture with their short hashes; empty for one without a file of its own."""
         found: dict[str, str] = {}
-        for text in _texts(shot, scale):
-            for name in vocabulary.words.within(text)[0]:
+        for text in texts(said, scale):
+            for name in vocabulary.words.within(text, emphasis.read)[0]:
                 file = vocabulary.files.get(name)
                 found[name] = self._catalog.hashed(file).sha256[:DIGITS] if file else ""
         return found
 
-    def tell(self, vocabulary: Vocabulary, shots: Iterable[Shot], scale: float, report: Report) -> None:
+    def tell(
+        self,
+        vocabulary: Vocabulary,
+        said: Iterable[Sequence[Wording]],
+        scale: float,
+        emphasis: Emphasis,
+        report: Report,
+    ) -> None:
         """Note the names that prompts hold and that were read as ordinary words all the same, each with its reason."""
-        texts = dict.fromkeys(text for shot in shots for text in _texts(shot, scale))
-        for name in dict.fromkeys(name for text in texts for name in vocabulary.words.within(text)[1]):
+        read = dict.fromkeys(text for each in said for text in texts(each, scale))
+        refused = (name for text in read for name in vocabulary.words.within(text, emphasis.read)[1])
+        for name in dict.fromkeys(refused):
             found = vocabulary.refused(name)
             if isinstance(found, ModelError):
                 report.tell(Note(key="embedding_broken", values={"name": name, "reason": str(found)}))
             elif found is not None:
                 made_for = found.family or ", ".join(str(each.shape[-1]) for each in found.sources.values())
                 report.tell(Note(key="embedding_unfit", values={"name": name, "family": made_for}))
-
-
-def _texts(shot: Shot, scale: float) -> Iterator[str]:
-    """Yield what is read for a picture: without guidance the negative prompt is not."""
-    yield take_out(shot.prompt)[0]
-    if scale != 1:
-        yield take_out(shot.negative_prompt)[0]

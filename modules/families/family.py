@@ -13,6 +13,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from modules.prompts.emphasis import Apply, emphasise
+
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
@@ -159,11 +161,13 @@ class Model(Protocol):
         clip_skip: int = 1,
         negative: bool = False,
         learned: Learned = NOTHING_LEARNED,
+        apply: Apply = emphasise,
     ) -> Conditioning:
         """Return the conditioning of prompts of equally many chunks, one row for each prompt.
 
         `clip_skip` 2 takes what the last layer but one of a text encoder said, and so on; `negative` says that these
         are negative prompts, which some families read differently. `learned` holds the vectors that chunks name.
+        `apply` says what their weights do.
         """
         ...
 

@@ -24,6 +24,7 @@ RESIZE_MODES = MappingProxyType({"stretch": "Just Resize", "crop": "Crop and Res
 CONTROL_MODES = MappingProxyType(
     {"balanced": "Balanced", "prompt": "My prompt is more important", "control": "ControlNet is more important"}
 )
+_EMPHASIS = ("(", "[", "BREAK")  # what is read in more than one way
 _FEWEST_ENTRIES = 3  # a last line with fewer entries is words, not parameters
 
 
@@ -55,6 +56,8 @@ def write(recipe: Recipe) -> str:
         entries["Clip skip"] = str(recipe.clip_skip)
     if recipe.seed_delta:
         entries["ENSD"] = str(recipe.seed_delta)
+    if recipe.emphasis != "Original" and any(each in recipe.prompt + recipe.negative_prompt for each in _EMPHASIS):
+        entries["Emphasis"] = recipe.emphasis
     if recipe.noise_source != "GPU":
         entries["RNG"] = recipe.noise_source
     for kind, entry in NETWORKS.items():

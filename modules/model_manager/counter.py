@@ -11,6 +11,9 @@ from modules.model_manager.catalog import Catalog
 from modules.model_manager.header import read_header
 from modules.model_manager.learned import Vocabularies, text_widths
 from modules.prompts.chunks import count
+from modules.prompts.composed import composed
+from modules.prompts.embeddings import LearnedWords
+from modules.prompts.schedule import schedule
 from modules.prompts.tags import take_out
 from modules.prompts.vocabulary import ClipTokenizer
 
@@ -29,14 +32,21 @@ class TokenCounter:
     def _tokenizer(self) -> ClipTokenizer:
         return ClipTokenizer()  # read when it is first needed
 
-    def count(self, prompt: str, checkpoint: str) -> tuple[int, int]:
+    def words(self, checkpoint: str) -> LearnedWords:
+        """Return the learned words as the checkpoint of that name reads them."""
+        return self._vocabularies.of(self._tokenizer, self._text_encoders(checkpoint)).words
+
+    def count(self, prompt: str, checkpoint: str, steps: int = 1, negative: bool = False) -> tuple[int, int]:
         """Return how many tokens `prompt` takes and how many fit in its chunks: (3, 75).
 
-        Tags are no words. Learned words count as the checkpoint of that name reads them, or as text where there is none
-        of that name.
+        Of texts that change within `steps`, and of prompts that AND joins, the longest counts. Tags are no words.
+        Learned words count as the checkpoint of that name reads them, or as text where there is none of that name.
         """
-        words = self._vocabularies.of(self._tokenizer, self._text_encoders(checkpoint)).words
-        return count(take_out(prompt)[0], self._tokenizer, learned=words)
+        words = self.words(checkpoint)
+        plain = take_out(prompt)[0]
+        parts = [plain] if negative else [part.text for part in composed(plain)]
+        texts = dict.fromkeys(text for part in parts for text in schedule(part, steps))
+        return max(count(text, self._tokenizer, learned=words) for text in texts)
 
     def _text_encoders(self, checkpoint: str) -> Mapping[str, int]:
         """Return how wide the text encoders of a checkpoint are; none for one that cannot be read."""

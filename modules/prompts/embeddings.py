@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from modules.prompts.emphasis import Read
 from modules.prompts.syntax import Weighted, attention
 
 LONGEST = 75  # vectors; more than that fit in no chunk
@@ -53,14 +54,14 @@ class LearnedWords:
         """Return the name that begins at `position` of `tokens`, if any."""
         return next((word for word in self._beginning(tokens, position) if word.vectors), None)
 
-    def within(self, text: str) -> tuple[list[str], list[str]]:
+    def within(self, text: str, read: Read = attention) -> tuple[list[str], list[str]]:
         """Return the names that `text` holds, in order, and those that stand there but cannot be used; each once.
 
-        A name at weight 0 is read by nobody, so it is neither.
+        A name at weight 0 is read by nobody, so it is neither; `read` says which weights there are.
         """
         found: dict[str, None] = {}
         refused: dict[str, None] = {}
-        for part in attention(text):
+        for part in read(text):
             tokens = self._tokenize(part.text) if isinstance(part, Weighted) and part.weight else ()
             place = 0
             while place < len(tokens):

@@ -16,7 +16,7 @@ from types import MappingProxyType
 
 FACTORS = MappingProxyType({"(": 1.1, "[": 1 / 1.1})
 
-_TOKEN = re.compile(
+TOKEN = re.compile(
     r"""
       \\ (?P<escaped> [()\[\]\\] )
     | (?P<backslash> \\ )
@@ -79,7 +79,7 @@ def _pieces(prompt: str) -> list[str | _Open | _Close]:
     """Return text and matched brackets; every `_Open` has its factor, also when it is never closed."""
     pieces: list[str | _Open | _Close] = []
     waiting: dict[str, list[_Open]] = {bracket: [] for bracket in FACTORS}
-    for match in _TOKEN.finditer(prompt):
+    for match in TOKEN.finditer(prompt):
         whole, kind = match.group(), match.lastgroup
         if kind == "escaped":
             pieces.append(match["escaped"])
@@ -89,11 +89,11 @@ def _pieces(prompt: str) -> list[str | _Open | _Close]:
             pieces.append(opened)
         elif kind == "weight" and waiting["("]:
             opened = waiting["("].pop()
-            number = _number(match["weight"])
-            if number is None:
+            factor = number(match["weight"])
+            if factor is None:
                 pieces.append(whole[:-1])
             else:
-                opened.factor = number
+                opened.factor = factor
             pieces.append(_Close("("))
         elif kind == "close" and waiting[bracket := "(" if whole == ")" else "["]:
             waiting[bracket].pop()
@@ -103,7 +103,8 @@ def _pieces(prompt: str) -> list[str | _Open | _Close]:
     return pieces
 
 
-def _number(text: str) -> float | None:
+def number(text: str) -> float | None:
+    """Return the weight that `text` is; None for what is no finite number."""
     try:
         value = float(text)
     except ValueError:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 ALIASES = MappingProxyType({"lyco": "lora"})
+KINDS = MappingProxyType({"lora": "lora", "hypernet": "hypernetwork"})  # tag -> the catalog's kind
 
 _TAG = re.compile(r"<(\w+):([^>]+)>")
 
@@ -49,6 +50,11 @@ def take_out(prompt: str) -> tuple[str, tuple[Tag, ...]]:
         return ""
 
     return _TAG.sub(note, prompt), tuple(tags)
+
+
+def blank_out(prompt: str) -> str:
+    """Return `prompt` with spaces where its tags are, so that everything else keeps its place."""
+    return _TAG.sub(lambda match: " " * len(match[0]), prompt)
 
 
 def _tag(kind: str, arguments: str) -> Tag:

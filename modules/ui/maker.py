@@ -15,7 +15,8 @@ from modules.errors import EaselError
 from modules.library.pictures import PictureRow
 from modules.model_manager.counter import TokenCounter
 from modules.model_manager.model_file import ModelFile
-from modules.request import Request, limits, make_request
+from modules.model_manager.proofreader import Proofreader
+from modules.request import STEPS, Request, limits, make_request
 from modules.ui import pieces, top
 from modules.ui.acts import perform
 from modules.ui.device import device_of
@@ -28,6 +29,7 @@ from modules.ui.tab import Page
 from modules.ui.units import TAB as CONTROLS
 from modules.ui.units import controls_of
 from modules.ui.watch import OWNER, Choice, Seen, packed, told
+from modules.words import Words
 
 SETTLE = 0.4  # seconds a change is given to settle before it is saved or counted
 
@@ -45,6 +47,7 @@ class Maker:
         self.form = self.studio.form
         self.watch = self.studio.watch
         self.counter = TokenCounter(page.server.catalog)
+        self.proofreader = Proofreader(page.server.catalog, self.counter)
 
     def build(self, form: Form) -> None:
         """Build the components the tab has besides, and add those that are fields to `form`."""
@@ -138,9 +141,14 @@ class Maker:
         saved = gr.on(typed, self.save_later, None, None, **later)
         saved.success(None, None, None, js="() => window.easel.saved()", **QUIET)
         for name, counter in studio.counters.items():
-            changes = [parts[name].change, parts["model"].change]  # a learned word counts for the models it is for
-            counted = [parts[name], parts["model"]]
-            gr.on(changes, self.count, counted, counter, trigger_mode="always_last", **QUIET)
+            of = (
+                parts[name],
+                parts["model"],
+                parts["steps"],
+            )  # learned words are for some models, words for some steps
+            count = self.count_negative if name == "negative_prompt" else self.count
+            shown = [counter, studio.odd[name]]
+            gr.on([part.change for part in of], count, list(of), shown, trigger_mode="always_last", **QUIET)
 
     def keep(self, *names: str) -> dict[str, Any]:
         """Return what a listener needs to keep the values of these fields: only they travel."""
@@ -265,15 +273,20 @@ class Maker:
         await asyncio.to_thread(self.save, **values)
         await asyncio.sleep(SETTLE)
 
-    async def count(self, prompt: str, model: str, request: gr.Request) -> str:
-        """Return the token counter of a prompt for the checkpoint that is chosen."""
-        shown = await asyncio.to_thread(self._count, prompt or "", model or "", request)
-        await asyncio.sleep(SETTLE)
-        return shown
+    async def count(self, prompt: str, model: str, steps: Any, request: gr.Request) -> tuple[str, str]:
+        """Return the token counter of a prompt for the checkpoint that is chosen, and what is odd about the prompt."""
+        return await self._counted(prompt or "", model or "", steps, False, self.words.heard(request))
 
-    def _count(self, prompt: str, model: str, request: gr.Request) -> str:
-        tokens, limit = self.counter.count(prompt, model)
-        return pieces.counter(tokens, limit, self.words.heard(request))
+    async def count_negative(self, prompt: str, model: str, steps: Any, request: gr.Request) -> tuple[str, str]:
+        """Return the same of a negative prompt."""
+        return await self._counted(prompt or "", model or "", steps, True, self.words.heard(request))
+
+    async def _counted(self, prompt: str, model: str, steps: Any, negative: bool, words: Words) -> tuple[str, str]:
+        taken = int(steps) if isinstance(steps, int | float) and STEPS[0] <= steps <= STEPS[1] else STEPS[0]
+        tokens, limit = await asyncio.to_thread(self.counter.count, prompt, model, taken, negative)
+        odd = await asyncio.to_thread(self.proofreader.oddities, prompt, model, negative)
+        await asyncio.sleep(SETTLE)
+        return pieces.counter(tokens, limit, words), pieces.odd(odd, words)
 
     def _shown(self, choice: Choice, seen: str, request: gr.Request) -> Any:
         updates = self.watch.look(choice, told(Seen, seen), self.words.heard(request))

@@ -1,9 +1,14 @@
 """Small things the panels share, as HTML: icon buttons, spans of time, what became of a job."""
 
+from collections.abc import Sequence
+
+from modules.prompts.oddities import Oddity
 from modules.server.views import Job
 from modules.tasks import Convert, Detect, Extras, Interrogate, Merge
 from modules.ui.markup import Html, element, icon, joined
 from modules.words import Words
+
+ODDITIES = 4  # of a prompt that are spelt out
 
 
 def span_of(seconds: float | None, words: Words) -> str:
@@ -51,6 +56,14 @@ def short(job: Job, words: Words) -> str:
 def counter(tokens: int, limit: int, words: Words) -> Html:
     """Return "12/75", said in full to screen readers."""
     return element("span", f"{tokens}/{limit}", title=words.say("ui.tokens", tokens=tokens, limit=limit))
+
+
+def odd(found: Sequence[Oddity], words: Words) -> Html:
+    """Return what is odd about a prompt as a list; nothing when nothing is."""
+    said = [words.say(f"prompt.{each.key}", place=each.place, **each.values) for each in found[:ODDITIES]]
+    if len(found) > ODDITIES:
+        said.append(words.say("prompt.more", count=len(found) - ODDITIES))
+    return element("ul", *(element("li", each) for each in said), role="status") if said else Html("")
 
 
 def plain(text: str) -> Html:

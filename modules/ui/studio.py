@@ -60,6 +60,7 @@ class Studio:
     def _prompts(self) -> None:
         with gr.Column(elem_classes="prompts", min_width=0):
             self.counters: dict[str, gr.HTML] = {}
+            self.odd: dict[str, gr.HTML] = {}  # what may not be meant as it is read
             for name, hint, lines in (("prompt", "prompt_hint", 3), ("negative_prompt", "negative_hint", 3)):
                 with gr.Column(elem_classes="prompt-box", min_width=0):
                     box = gr.Textbox(
@@ -78,6 +79,7 @@ class Studio:
                         elem_classes="counter",
                         js_on_load=None,
                     )
+                    self.odd[name] = gr.HTML("", apply_default_css=False, elem_classes="odd", js_on_load=None)
 
     def _actions(self) -> None:
         with gr.Column(elem_classes="actions", min_width=0):

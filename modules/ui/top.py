@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import gradio as gr
 from gradio.components import Component
@@ -15,6 +16,16 @@ from modules.ui.page_words import PageWords
 from modules.ui.panel import panel
 from modules.words import Words
 
+# What the request calls the ways to read emphasis -> how the page does.
+EMPHASES = MappingProxyType(
+    {
+        "Original": "emphasis_original",
+        "None": "emphasis_none",
+        "Ignore": "emphasis_ignore",
+        "No norm": "emphasis_no_norm",
+    }
+)
+
 
 @dataclass(frozen=True)
 class Top:
@@ -27,7 +38,7 @@ class Top:
 
 
 def build_top(server: Server, words: PageWords) -> Top:
-    """Build the row. The checkpoint is always there, VAE and clip skip where `quicksettings` names them."""
+    """Build the row. The checkpoint is always there, VAE, clip skip and emphasis where `quicksettings` names them."""
     with gr.Row(elem_id="top"):
         gr.HTML(_brand(), apply_default_css=False, js_on_load=None, elem_classes="brand")
         with gr.Row(elem_classes="quick"):
@@ -58,6 +69,15 @@ def build_top(server: Server, words: PageWords) -> Top:
                     first = Request.model_fields["clip_skip"].default
                     fields["clip_skip"] = gr.Number(
                         first, label=words("clip_skip"), elem_id="txt2img_clip_skip", step=1, min_width=0
+                    )
+                elif name == "emphasis":
+                    fields["emphasis"] = gr.Dropdown(
+                        [(words.heard(None).say(f"ui.{key}"), value) for value, key in EMPHASES.items()],
+                        value=Request.model_fields["emphasis"].default,
+                        label=words("emphasis"),
+                        elem_id="txt2img_emphasis",
+                        allow_custom_value=True,
+                        min_width=0,
                     )
         health = panel("health")
     return Top(model, refresh, fields, health)

@@ -42,6 +42,18 @@ def test_the_counter_counts_vectors_and_no_tags(studio: Studio) -> None:
     expect(counter(studio, "3/75")).to_be_visible(timeout=PATIENCE)
 
 
+def test_what_is_odd_about_a_prompt_is_said_below_it(studio: Studio) -> None:
+    notes = studio.page.locator("#txt2img .prompt-box > .odd")
+    studio.fill(prompt="a (red circle <lora:nowhere:1>", negative_prompt="blue) AND green")
+    expect(notes.nth(0)).to_contain_text("Character 3: ( is never closed", timeout=PATIENCE)
+    expect(notes.nth(0)).to_contain_text("There is no LoRA named nowhere.")
+    expect(notes.nth(1)).to_contain_text("Character 5: ) closes nothing", timeout=PATIENCE)
+    expect(notes.nth(1)).to_contain_text("AND joins no prompts")
+    studio.fill(prompt="a (red:1.2) circle", negative_prompt="blue")
+    expect(notes.nth(0)).to_be_hidden(timeout=PATIENCE)
+    expect(notes.nth(1)).to_be_hidden(timeout=PATIENCE)
+
+
 def test_the_picture_shows_what_the_word_learned(studio: Studio) -> None:
     studio.generate(prompt="a white circle on a blue background, yellow-stage", seed=1, steps=10)
     picture = studio.picture()

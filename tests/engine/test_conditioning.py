@@ -8,6 +8,7 @@ import torch
 from modules.engine.conditioning import CACHED, Encoder, joined
 from modules.families.family import NOTHING_LEARNED, Conditioning, Learned
 from modules.prompts.chunks import Chunk
+from modules.prompts.emphasis import EMPHASES, Apply, emphasise, multiply
 from modules.prompts.vocabulary import ClipTokenizer
 
 
@@ -18,6 +19,7 @@ class Model:
         self.tokenizer = ClipTokenizer()
         self.asked = 0
         self.told: list[tuple[int, bool]] = []
+        self.applied: Apply = emphasise
 
     def encode(
         self,
@@ -25,8 +27,10 @@ class Model:
         clip_skip: int = 1,
         negative: bool = False,
         learned: Learned = NOTHING_LEARNED,
+        apply: Apply = emphasise,
     ) -> Conditioning:
         self.asked += 1
+        self.applied = apply
         self.told.append((clip_skip, negative))
         rows = [[token for chunk in prompt for token in chunk.ids] for prompt in prompts]
         return Conditioning(torch.tensor(rows, dtype=torch.float32)[..., None])
@@ -59,6 +63,18 @@ def test_the_shorter_text_is_filled_up_with_empty_chunks() -> None:
     assert len(long) == len(short) == 2 * 77
     alone, empty = encode(("blue", "")).context
     assert torch.equal(short, torch.cat([alone, empty]))
+
+
+def test_emphasis_is_read_and_applied_as_asked() -> None:
+    model, encode = encoder()
+    original = encode(("a (red:1.5) circle",)).context
+    assert model.applied is emphasise
+    plain = encode(("a (red:1.5) circle",), emphasis=EMPHASES["Ignore"]).context
+    assert torch.equal(plain, original), "brackets are no words"
+    literal = encode(("a (red:1.5) circle",), emphasis=EMPHASES["None"]).context
+    assert not torch.equal(literal, original), "brackets are words"
+    encode(("a (red:1.5) circle",), emphasis=EMPHASES["No norm"])
+    assert model.applied is multiply and model.asked == 4, "each is an answer of its own"
 
 
 def test_memory_of_texts_is_bounded() -> None:

@@ -54,8 +54,8 @@ def cramp(monkeypatch: pytest.MonkeyPatch, pictures: int = 99, tile: int = 0) ->
     monkeypatch.setattr(UnetModel, "decode", cramped_decode)
 
 
-def forced(plan: Callable[..., list[Call]], *given: Any, together: bool, rows: int) -> list[Call]:
-    return plan(*given, together=True, rows=rows)
+def forced(plan: Callable[..., list[Call]], *given: Any, together: bool) -> list[Call]:
+    return plan(*given, together=True)
 
 
 def test_a_batch_that_is_too_large_is_made_in_smaller_ones_of_the_same_pictures(

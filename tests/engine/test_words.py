@@ -89,6 +89,11 @@ def test_the_recipe_names_what_was_read_with_its_hash(engine: Engine, folder: Pa
     assert make(engine, "a cat", negative_prompt="my-style")[0].recipe.networks == expected
     assert make(engine, "a cat", negative_prompt="my-style", cfg_scale=1)[0].recipe.networks == {}
     assert make(engine, "a cat <lora:my-style:1>")[0].recipe.networks == {}, "a tag is no word"
+    assert make(engine, "a [cat:my-style:1] AND a dog")[0].recipe.networks == expected, "at one step it is"
+    assert make(engine, "a dog AND my-style")[0].recipe.networks == expected
+    assert make(engine, "a [cat:my-style:2.0]")[0].recipe.networks == {}
+    assert make(engine, "a (my-style:0)")[0].recipe.networks == {}
+    assert make(engine, "a (my-style:0)", emphasis="None")[0].recipe.networks == expected, "the weight is text"
 
 
 def test_the_weight_of_its_brackets_counts(engine: Engine) -> None:

@@ -115,6 +115,15 @@ def test_the_counter_counts_what_the_checkpoint_reads(folder: Path, clip: ClipTo
     assert counter.count("", "tiny") == (0, 75)
 
 
+def test_the_counter_counts_the_longest_of_what_is_said(folder: Path) -> None:
+    counter = TokenCounter(catalog(folder))
+    assert counter.count("a [red:blue green:0.5] dog", "tiny", steps=10) == (4, 75)
+    assert counter.count("a [red:blue green:20] dog", "tiny", steps=10) == (3, 75), "that step never comes"
+    assert counter.count("a red dog AND a my-style", "tiny") == (4, 75)
+    assert counter.count("a red dog AND a dog", "tiny", negative=True) == (6, 75), "it joins nothing there"
+    assert counter.count("[a|" + "b " * 80 + "]", "tiny", steps=2) == (80, 150)
+
+
 def test_counting_needs_no_torch(folder: Path) -> None:
     code = (
         "import sys; sys.modules['torch'] = None\n"

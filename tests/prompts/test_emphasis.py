@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
+import pytest
 import torch
 from torch import Tensor
 
-from modules.prompts.emphasis import emphasise
+from modules.prompts.emphasis import EMPHASES, emphasise, multiply
+from modules.prompts.syntax import Break, Weighted
+from modules.request import Request
 
 
 def encoded(chunks: int = 2) -> Tensor:
@@ -48,3 +53,28 @@ def test_dtype_and_input_are_kept() -> None:
     kept = z.clone()
     assert emphasise(z, [weights((2, 1.3))] * 2).dtype == torch.bfloat16
     assert torch.equal(z, kept)
+
+
+def test_without_norm_a_weight_multiplies_and_nothing_else() -> None:
+    z = encoded(1)
+    row = weights((3, 1.5), (4, 0.0))
+    assert torch.equal(multiply(z, [row]), z * torch.tensor(row).reshape(1, 77, 1))
+    assert multiply(z, [weights()]) is z and multiply(z.half(), [row]).dtype == torch.half
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    {
+        "Original": [Weighted("a ", 1.0), Weighted("b", 1.2), Break(), Weighted("c", 1.0)],
+        "No norm": [Weighted("a ", 1.0), Weighted("b", 1.2), Break(), Weighted("c", 1.0)],
+        "Ignore": [Weighted("a "), Weighted("b"), Break(), Weighted("c")],
+        "None": [Weighted("a (b:1.2) BREAK c")],
+    }.items(),
+)
+def test_each_mode_reads_a_prompt_its_way(name: str, parts: list[Weighted | Break]) -> None:
+    read = [part for part in EMPHASES[name].read("a (b:1.2) BREAK c") if part != Weighted("", 1.0)]
+    assert read == parts
+
+
+def test_a_request_may_ask_for_every_mode_there_is() -> None:
+    assert set(get_args(Request.model_fields["emphasis"].annotation)) == set(EMPHASES)

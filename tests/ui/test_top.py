@@ -45,6 +45,7 @@ def test_the_two_that_are_no_files_are_said_in_the_visitors_language() -> None:
         (("sd_model_checkpoint",), ["model"]),
         (("CLIP_stop_at_last_layers", "sd_vae"), ["model", "clip_skip", "vae"]),
         (("sd_vae",), ["model", "vae"]),
+        (("emphasis",), ["model", "emphasis"]),
     ],
 )
 def test_the_settings_say_what_stands_beside_the_checkpoint(

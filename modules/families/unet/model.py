@@ -16,6 +16,7 @@ from modules.families.unet.autoencoder import VaeTraits, load_autoencoder, scale
 from modules.families.unet.residuals import added
 from modules.families.unet.text import TextEncoder
 from modules.prompts.chunks import EOS, Chunk
+from modules.prompts.emphasis import Apply, emphasise
 from modules.prompts.vocabulary import ClipTokenizer
 from modules.sampling.prediction import Prediction
 
@@ -61,13 +62,14 @@ class UnetModel:
         clip_skip: int = 1,
         negative: bool = False,
         learned: Learned = NOTHING_LEARNED,
+        apply: Apply = emphasise,
     ) -> Conditioning:
         """Return (B, 77 * chunks, D) of B prompts of equally many chunks: each chunk is read on its own.
 
         Where there are several text encoders, D is theirs side by side; the pooled vector is the first chunk's.
         """
         chunks = [chunk for prompt in prompts for chunk in prompt]
-        said = [encoder(chunks, clip_skip, learned, self.device) for encoder in self.encoders]
+        said = [encoder(chunks, clip_skip, learned, self.device, apply) for encoder in self.encoders]
         context = torch.cat([words for words, _ in said], dim=-1)
         context = context.reshape(len(prompts), -1, context.shape[-1])
         pooled = next((whole[:: len(prompts[0])] for _, whole in said if whole is not None), None)

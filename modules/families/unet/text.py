@@ -13,7 +13,7 @@ from transformers.models.clip.modeling_clip import CLIPTextModel, CLIPTextModelW
 from modules.families.family import Learned
 from modules.families.unet.reading import Reading
 from modules.prompts.chunks import EOS, Chunk
-from modules.prompts.emphasis import emphasise
+from modules.prompts.emphasis import Apply, emphasise
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class TextEncoder:
         return module.text_model if isinstance(module, CLIPTextModelWithProjection) else module
 
     def __call__(
-        self, chunks: Sequence[Chunk], clip_skip: int, learned: Learned, device: torch.device
+        self, chunks: Sequence[Chunk], clip_skip: int, learned: Learned, device: torch.device, apply: Apply = emphasise
     ) -> tuple[Tensor, Tensor | None]:
         """Return what it says of each chunk, (N, 77, width), and of each as a whole, (N, width) or None.
 
@@ -44,7 +44,7 @@ class TextEncoder:
         if self.reading.normed:
             words = said.last_hidden_state if layer == 1 else self.core.final_layer_norm(words)
         pooled = said.text_embeds if self.reading.pooled else None
-        return emphasise(words, [chunk.weights for chunk in chunks]), pooled
+        return apply(words, [chunk.weights for chunk in chunks]), pooled
 
     def _padded(self, ids: Sequence[int]) -> list[int]:
         """Return `ids` filled up as this encoder was trained: behind the first end token, with its own padding."""
