@@ -13,6 +13,7 @@ from typing import TypeVar
 import torch
 from PIL import Image
 
+from modules import __version__
 from modules.engine import device as devices
 from modules.engine.canvas import prepare, size_of
 from modules.engine.conditioning import Encode, Encoder
@@ -71,7 +72,7 @@ class Engine:
         )
         self.samplers = plugins.offered("samplers", Sampler)
         self.schedules = {each.label: each for each in plugins.offered("schedules", Schedule).values()}
-        self.versions = {name: version(name) for name in PACKAGES}
+        self.versions = {name: version(name) for name in PACKAGES} | {"easel": __version__}
         self.inputs = Inputs(settings.inputs)
         self.networks = Networks(catalog)
         self.words = LearnedWordsOf(catalog)
@@ -116,7 +117,7 @@ class Engine:
                 waiting.extendleft(reversed(rest))
                 shortage = None
                 try:
-                    task, rings, images, dtype, networks = self._make(
+                    task, rings, images, numbers, networks = self._make(
                         request, run, len(shots), file, vae, ladder, report
                     )
                 except NoRoom as error:
@@ -134,7 +135,7 @@ class Engine:
                 write = onion(save, rings.save)
                 pictures = []
                 for shot, image, used in zip(run.shots, images, networks, strict=True):
-                    picture = Picture(image, self._recipe(task, shot, file, vae, dtype, job, used, ladder))
+                    picture = Picture(image, self._recipe(task, shot, file, vae, numbers, job, used, ladder))
                     saved = write(picture)
                     pictures.append(picture)
                     yield picture, saved
@@ -207,7 +208,7 @@ class Engine:
         vae: ModelFile | None,
         ladder: Ladder,
         report: Report,
-    ) -> tuple[Job, Rings, list[Image.Image], str, list[Hashes]]:
+    ) -> tuple[Job, Rings, list[Image.Image], dict[str, str], list[Hashes]]:
         """Make the pictures of a run: borrow, encode, start, denoise, decode."""
         if not self.models.holds(file, vae):
             report.tell(Loading(model=file.name))
@@ -238,7 +239,8 @@ class Engine:
                     {**asked.hashes, "embedding": self.words.hashes(words, shot, request.cfg_scale)}
                     for shot in run.plain
                 ]
-                return task, rings, pictures, devices.name_of(model.dtype), networks
+                numbers = {"dtype": devices.name_of(model.dtype), "attention": _attention(model)}
+                return task, rings, pictures, numbers, networks
         except OutOfMemory as error:
             if not isinstance(error, NoRoom):
                 self._forget()
@@ -288,7 +290,7 @@ class Engine:
         shot: Shot,
         file: ModelFile,
         vae: ModelFile | None,
-        dtype: str,
+        numbers: dict[str, str],
         job: str,
         networks: Hashes,
         ladder: Ladder,
@@ -314,7 +316,8 @@ class Engine:
             init=request.init,
             mask=request.mask,
             device=devices.describe(self.device),
-            dtype=dtype,
+            dtype=numbers["dtype"],
+            attention=numbers["attention"],
             versions=self.versions,
             controls=self.controls.used(task),
             extras=request.extras,
@@ -322,3 +325,9 @@ class Engine:
             job=job,
             index=shot.index,
         )
+
+
+def _attention(model: Model) -> str:
+    """Return by name how the network attends; what is not always the same is not always rounded the same."""
+    processors = getattr(model.parts.get("unet"), "attn_processors", {})
+    return " + ".join(sorted({type(each).__name__ for each in processors.values()}))
