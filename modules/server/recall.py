@@ -144,8 +144,8 @@ def _autoencoder(
         except EaselError:
             usual = None
     if name in ("", OWN, USUAL_VAE):
-        # Nothing said: the checkpoint's own, where that is not what it comes with anyway.
-        return {"vae": USUAL_VAE if usual is None or tool != EASEL else OWN}
+        # Easel says which it was, or it was the checkpoint's own; where others say nothing, the one chosen stays.
+        return {"vae": USUAL_VAE if usual is None else OWN} if tool == EASEL else {}
     vae = _found(catalog, "vae", name, digits)
     if vae is None or vae.problem:
         left.append(Left("left_vae", {"name": _title(name, digits)}))

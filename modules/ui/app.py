@@ -25,7 +25,16 @@ from modules.ui.top import build_top
 
 HERE = Path(__file__).parent
 SHOWN_VERSIONS = ("gradio", "torch", "diffusers")
-STYLES = ("style.css", "networks.css", "models.css", "merger.css", "source.css", "gallery.css", "extras.css")
+STYLES = (
+    "style.css",
+    "networks.css",
+    "models.css",
+    "merger.css",
+    "source.css",
+    "gallery.css",
+    "extras.css",
+    "pnginfo.css",
+)
 LABELLED = frozenset({"model", "vae"})  # fields whose box shows a label, not the value
 
 

@@ -17,10 +17,10 @@ from modules.ui import pieces, result_panel
 from modules.ui.device import device_of
 from modules.ui.extras_panel import RESULT, SOURCE, Brought, result, source
 from modules.ui.listeners import QUEUED, QUIET
-from modules.ui.maker import sent
 from modules.ui.markup import Html, element
 from modules.ui.page_words import explain
 from modules.ui.panel import panel
+from modules.ui.recalling import picture_of
 from modules.ui.slider import Slider
 from modules.ui.tab import Page, Tab
 from modules.ui.watch import BUSY, IDLE, OWNER
@@ -206,10 +206,10 @@ class ExtrasTab:
 
     def arrive(self, told: str, request: gr.Request) -> Any:
         """Take a picture that another tab sends, in place of those that were there."""
-        row = self.server.library.get(sent(told))
+        row = picture_of(told, self.server)
         if row is None:
             return [gr.skip()] * 2
-        pictures = [(self.server.inputs.put(row.path.read_bytes()), row.path.stem)]
+        pictures = [(self.server.inputs.put(row.path.read_bytes()), row.path.stem if row.id else "")]
         return json.dumps(pictures), source(pictures, self.words.heard(request))
 
     def leave_out(self, brought: str, event: gr.EventData, request: gr.Request) -> Any:
