@@ -11,17 +11,21 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo as Chunks
 from starlette.datastructures import Headers
 
+from modules.images.compare import compare
+from modules.server.again import Change
 from modules.server.recall import recall_text
 from modules.server.server import Server
+from modules.ui.maker import Maker
 from modules.ui.page_words import PageWords
+from modules.ui.pnginfo_panel import verdict
 from modules.ui.recalling import of_row, picture_of
 from modules.ui.tab import Page
 from modules.ui.tabs.controlnet import ControlNet
 from modules.ui.tabs.img2img import Img2img
 from modules.ui.tabs.pnginfo import PngInfo
-from modules.ui.tabs.txt2img import Maker
 from modules.ui.top import build_top
 from modules.ui.watch import OWNER
+from modules.words import load_words
 from tests.ui.conftest import put_picture
 
 TEXT = (
@@ -196,3 +200,30 @@ def test_a_picture_that_cannot_be_made_again_says_why(page: Page, toasts: list[s
         tab.make(name, VISITOR)
         assert reason in toasts.pop()
     assert page.server.jobs.recent(5) == []
+
+
+def test_a_copy_is_queued_and_watched_until_it_is_over(page: Page) -> None:
+    with page.blocks:
+        tab = PngInfo(page)
+    row = put_picture(page.server, seed=9)
+    name = tab.arrive(f"{row.id}:1")
+    job, seen, _, shown = tab.make(name, VISITOR)
+    asked = page.server.jobs.get(job)
+    assert asked is not None and (asked.request.seed, asked.request.prompt) == (9, "a red circle")
+    assert "making queued" in shown
+    assert tab.look(job, seen, name, VISITOR) == [gr.skip()] * 4
+    page.server.jobs.cancel(job)
+    assert "making stopped" in tab.look(job, seen, name, VISITOR)[3]
+
+
+def test_a_verdict_says_how_alike_two_pictures_are_and_what_has_changed() -> None:
+    red, nearly, blue = (Image.new("RGB", (64, 64), each) for each in ("#c80000", "#c90000", "#0000c8"))
+    words, changed = load_words("en"), [Change("torch", "2.9 <b>", "2.10")]
+    for other, said in ((red, "Equal, bit for bit"), (nearly, "Close: "), (blue, "Different (PSNR below 30 dB)")):
+        found = compare(red, other)
+        assert found is not None
+        shown = verdict("a" * 64, "/easel/pictures/1", (found, "d" * 64), changed, words)
+        assert said in shown and ("PSNR" in shown) == (other is not red) == ("d" * 64 in shown)
+        assert "Version of torch: 2.9 &lt;b&gt; then, 2.10 now" in shown
+    shown = verdict("a" * 64, "/easel/pictures/1", None, [], words)
+    assert "another size" in shown and "All that was recorded is as it was" in shown
