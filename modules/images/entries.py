@@ -33,6 +33,7 @@ _NUMBERS: Mapping[str, tuple[type[BaseModel], str]] = MappingProxyType(
         },
     }
 )
+_HIRES = frozenset({"Hires upscale", "Hires upscaler", "Hires resize-1"})
 _SWITCH = MappingProxyType({"True": True, "False": False})
 _CHOICES: Mapping[str, tuple[str, Mapping[str, object]]] = MappingProxyType(
     {
@@ -99,21 +100,25 @@ def values_of(fields: Mapping[str, str]) -> tuple[dict[str, Any], list[Left]]:
             left.append(Left("left_too_long", {"entry": entry, "most": PROMPT_LENGTH}))
     if not has_parameters(fields):
         return values, left
-    given = {"Clip skip": "1", **fields}
-    given = (dict(_INIT) if "Denoising strength" in fields else {}) | given
+    known = dict(fields)
+    if _HIRES & fields.keys():
+        known.pop("Denoising strength", None)  # the second pass's, and no picture was painted over
+    given = {"Clip skip": "1", **known}
+    given = (dict(_INIT) if "Denoising strength" in known else {}) | given
     given = (dict(_MASK) if "Mask blur" in fields else {}) | given
     for entry, text in given.items():
         if entry in _NUMBERS:
             part, name = _NUMBERS[entry]
-            _take(values, left, entry, name, _number(part, name.rpartition("/")[2], text), text)
+            own = name.rpartition("/")[2]
+            _take(values, left, entry, name, _number(part, own, text), text, _bounds(part, own))
         elif entry in _CHOICES:
             name, choices = _CHOICES[entry]
-            _take(values, left, entry, name, choices.get(text), text)
+            _take(values, left, entry, name, choices.get(text), text, ", ".join(choices))
     if "Size-1" in fields and "Size-2" in fields:
         _take_size(values, left, fields)
     if _COLOUR.fullmatch(fields.get("Background", "")):
         values["init/background"] = fields["Background"]
-    unknown = [each for each in fields if not _known(each)]
+    unknown = dict.fromkeys(each.removesuffix("-1").removesuffix("-2") for each in fields if not _known(each))
     if unknown:
         left.append(Left("left_unknown", {"entries": ", ".join(unknown)[:1000]}))
     return values, left
@@ -176,9 +181,11 @@ def _known(entry: str) -> bool:
     return _UNIT.fullmatch(entry) is not None or _ADDED.fullmatch(entry) is not None
 
 
-def _take(values: dict[str, Any], left: list[Left], entry: str, name: str, value: object, text: str) -> None:
+def _take(
+    values: dict[str, Any], left: list[Left], entry: str, name: str, value: object, text: str, allowed: str
+) -> None:
     if value is None:
-        left.append(Left("left_value", {"entry": entry, "value": text[:60]}))
+        left.append(Left("left_value", {"entry": entry, "value": text[:60], "allowed": allowed}))
     else:
         values[name] = value
 
@@ -188,7 +195,7 @@ def _take_size(values: dict[str, Any], left: list[Left], fields: Mapping[str, st
     sides = [_finite(fields[f"Size-{place}"]) for place in (1, 2)]
     text = f"{fields['Size-1'][:20]}x{fields['Size-2'][:20]}"
     if any(each is None or not least <= each <= most for each in sides):
-        left.append(Left("left_value", {"entry": "Size", "value": text}))
+        left.append(Left("left_value", {"entry": "Size", "value": text, "allowed": f"{least} – {most}"}))
         return
     width, height = (int(each or 0) // step * step for each in sides)
     values |= {"width": width, "height": height}
@@ -206,6 +213,11 @@ def _number(part: type[BaseModel], name: str, text: str) -> int | float | None:
     if value is None or (least is not None and value < least) or (most is not None and value > most):
         return None
     return value
+
+
+def _bounds(part: type[BaseModel], name: str) -> str:
+    least, most, _ = limits(part.model_fields[name].metadata)
+    return f"{least} – {most}"
 
 
 def _finite(text: str) -> float | None:

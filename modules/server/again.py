@@ -1,6 +1,6 @@
 """Making an old picture again: the request that made it, and what here is not as it was then."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from modules.images.inputs import Inputs
 from modules.model_manager.autoencoders import OWN
 from modules.request import Control, Request, make_request
 from modules.result import Recipe
-from modules.server.recall import Knows, Recalled
+from modules.server.recall import EASEL, Knows, Recalled
 
 FACTORS = ("model_hash", "vae_hash", "device", "dtype", "attention", "sampler", "schedule", "noise_source")
 
@@ -86,7 +86,7 @@ def changes(recalled: Recalled, now: Recipe) -> list[Change]:
     """Return what the text says of how the picture was made and what is otherwise in `now`, as far as it says it."""
     then = recalled.recipe
     if then is None:
-        return [*_said(recalled.fields, now)]
+        return [*_said(recalled, now)]
     found = [Change(name, str(getattr(then, name)), str(getattr(now, name))) for name in FACTORS]
     names = sorted({*then.versions, *now.versions})
     found += [Change(name, then.versions.get(name, ""), now.versions.get(name, "")) for name in names]
@@ -99,7 +99,8 @@ def changes(recalled: Recalled, now: Recipe) -> list[Change]:
     return [each for each in found if each.then and each.then != each.now]
 
 
-def _said(fields: Mapping[str, str], now: Recipe) -> Iterator[Change]:
+def _said(recalled: Recalled, now: Recipe) -> Iterator[Change]:
+    fields = recalled.fields
     said = {
         "model_hash": fields.get("Model hash", ""),
         "vae_hash": fields.get("VAE hash", ""),
@@ -111,9 +112,12 @@ def _said(fields: Mapping[str, str], now: Recipe) -> Iterator[Change]:
     for name, then in said.items():
         if then and then != str(getattr(now, name)):
             yield Change(name, then[:60], str(getattr(now, name)))
-    versions = {"torch": fields.get("Torch", ""), "diffusers": fields.get("Diffusers", "")}
-    versions["easel"] = fields.get("Version", "")
-    for name, then in versions.items():
-        here = now.versions.get(name, "")
-        if then and then.removeprefix("easel-") != here:
+    for name in ("torch", "diffusers"):
+        then, here = fields.get(name.capitalize(), ""), now.versions.get(name, "")
+        if then and then != here:
             yield Change(name, then[:60], here)
+    then, here = fields.get("Version", "").removeprefix("easel-"), now.versions.get("easel", "")
+    if recalled.tool != EASEL:
+        yield Change("program", f"{recalled.tool} {then[:60]}".strip(), f"{EASEL} {here}".strip())
+    elif then != here:
+        yield Change("easel", then[:60], here)

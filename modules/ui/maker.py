@@ -155,7 +155,7 @@ class Maker:
 
     def taken(self, row: PictureRow) -> Iterator[tuple[str, Any]]:
         """Yield each field that a picture sent here fills, with its value."""
-        if not row.id:  # somebody brought it
+        if not row.id or row.recipe.postprocessing:  # it is what it says of itself, and its recipe is silent
             yield from self.recalling.values(of_row(row, self.server))
             return
         recipe = row.recipe

@@ -103,7 +103,7 @@ class SourceMaker(Maker):
         yield from super().taken(row)
         yield "init/image", self.server.inputs.put(row.path.read_bytes())
         sides = row.width, row.height
-        if not row.id:  # somebody brought it: it may be of any size
+        if not row.id or row.recipe.postprocessing:  # it may be of any size
             sides = suiting(*sides, self.studio.native_size(""))
         yield from zip(("width", "height"), sides, strict=True)
 

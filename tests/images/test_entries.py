@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modules.images import infotext
@@ -19,6 +19,7 @@ def said(text: str) -> tuple[dict[str, object], list[Left]]:
     return values_of(infotext.read(text))
 
 
+@settings(deadline=None)
 @given(st.text('ab1 :,-/"\\\t', max_size=40))
 def test_entries_are_found_where_the_reference_finds_them(line: str) -> None:
     assert [key for key, _ in infotext.entries(line)] == [key for key, _ in THEIRS.findall(line)]
@@ -90,7 +91,7 @@ def test_networks_that_old_texts_name_beside_the_prompt_come_into_it() -> None:
 )
 def test_what_is_not_allowed_is_said_and_left(entry: str, value: str) -> None:
     values, left = said(f"p\nModel: m, Sampler: s, VAE: v, {entry}: {value}")
-    assert [each.values["entry"] for each in left] == [entry]
+    assert [each.values["entry"] for each in left] == [entry] and left[0].values["allowed"]
     assert not {"steps", "cfg_scale", "seed", "width"} & values.keys()
 
 
@@ -107,6 +108,12 @@ def test_a_size_between_steps_is_rounded_and_said() -> None:
 def test_entries_there_is_no_field_for_are_named() -> None:
     _, left = said("p\nSteps: 1, Seed: 2, ENSD: 31337, Eta: 0.5, Model: m")
     assert left == [Left("left_unknown", {"entries": "ENSD, Eta"})]
+
+
+def test_the_strength_of_a_second_pass_is_not_that_of_a_picture() -> None:
+    values, left = said("p\nSteps: 1, Seed: 2, Denoising strength: 0.4, Hires resize: 8x8, Hires upscaler: Latent")
+    assert "init/denoising_strength" not in values
+    assert left == [Left("left_unknown", {"entries": "Hires resize, Hires upscaler"})]
 
 
 def test_a_prompt_longer_than_any_may_be_is_left() -> None:
@@ -133,6 +140,7 @@ def test_units_of_controlnet_come_back() -> None:
     assert units_of({"ControlNet 0": "nonsense"})[0]["preprocessor"] == "none"
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(["Steps", "Seed", "Size-1", "Size-2", "Mask blur", "ControlNet 0"]), st.text()))
 def test_reading_never_fails(fields: dict[str, str]) -> None:
     values_of(fields)

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modules.images.foreign import understood
@@ -248,6 +248,7 @@ junk = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(PLACES), junk.map(json.dumps)))
 def test_understanding_never_fails(texts: dict[str, str]) -> None:
     found = understood(texts)

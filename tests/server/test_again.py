@@ -104,7 +104,10 @@ def test_a_text_of_another_tool_can_be_tried(engine: Engine, knows: Knows) -> No
     assert (request.seed, request.width, request.model) == (3, 64, "tiny")
     now = look(made(engine, request.model_dump())).recipe
     assert now is not None
-    assert changes(recalled, now) == [Change("noise_source", "NV", "CPU"), Change("easel", "v1.10.1", "0.1.0")]
+    assert changes(recalled, now) == [
+        Change("noise_source", "NV", "CPU"),
+        Change("program", "AUTOMATIC1111 v1.10.1", "Easel 0.1.0"),
+    ]
 
 
 def test_what_cannot_be_made_again_is_refused_with_the_reason(engine: Engine, knows: Knows) -> None:

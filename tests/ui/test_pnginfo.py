@@ -12,6 +12,7 @@ from PIL.PngImagePlugin import PngInfo as Chunks
 from starlette.datastructures import Headers
 
 from modules.images.compare import compare
+from modules.result import Picture, Recipe
 from modules.server.again import Change
 from modules.server.recall import recall_text
 from modules.server.server import Server
@@ -154,6 +155,17 @@ def test_a_picture_somebody_brought_is_sent_with_all_it_says(page: Page) -> None
     assert filled.keys() == {"prompt", "negative_prompt", "init/image", "width", "height"}
 
 
+def test_a_picture_that_was_made_larger_is_sent_with_what_it_was_before(page: Page) -> None:
+    with page.blocks:
+        maker = Img2img(page, "img2img")
+    recipe = Recipe(given=TEXT, postprocessing={"Postprocess upscale by": "4"}, width=1, height=1)
+    path = page.server.files.save(Picture(Image.new("RGB", (256, 128)), recipe), "extras")
+    row = page.server.library.add(path, recipe, TEXT, "local", (256, 128))
+    filled = named(maker, maker.arrive(f"{row.id}:1"))
+    assert (filled["prompt"][:12], filled["seed"], filled["steps"]) == ("a red circle", "12", 7)
+    assert (filled["width"], filled["height"]) == (88, 64), "near the checkpoint's own area"
+
+
 def test_everything_a_picture_says_is_shown_as_text(page: Page) -> None:
     with page.blocks:
         tab = PngInfo(page)
@@ -212,6 +224,7 @@ def test_a_copy_is_queued_and_watched_until_it_is_over(page: Page) -> None:
     assert asked is not None and (asked.request.seed, asked.request.prompt) == (9, "a red circle")
     assert "making queued" in shown
     assert tab.look(job, seen, name, VISITOR) == [gr.skip()] * 4
+    assert tab.show(name, VISITOR)[2] == job and tab.show(brought(page.server), VISITOR)[2] == ""
     page.server.jobs.cancel(job)
     assert "making stopped" in tab.look(job, seen, name, VISITOR)[3]
 

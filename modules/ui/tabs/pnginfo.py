@@ -86,7 +86,7 @@ class PngInfo:
         return name if self.server.inputs.has(name) else gr.skip()
 
     def keep(self, **values: Any) -> None:
-        """Keep which picture is looked at."""
+        """Keep which picture is looked at, and which job makes it again."""
         self.server.forms.update(OWNER, NAME, values)
 
     def arrive(self, told: str) -> Any:
@@ -99,7 +99,10 @@ class PngInfo:
         words = self.words.heard(request)
         found, recalled = self._read(name)
         shown = pnginfo_panel.about(name if self.server.inputs.has(name) else "", found.texts, recalled, words)
-        return shown, self._offered(recalled, words), "", "", gr.Timer(IDLE), ""
+        kept = self.server.forms.load(OWNER, NAME)
+        job = self.server.jobs.get(str(kept.get("job", ""))) if name and kept.get("of") == name else None
+        watched = ["", "", gr.Timer(IDLE), ""] if job is None else self._watched(job.id, "", name, words)
+        return shown, self._offered(recalled, words), *watched
 
     def make(self, name: str, request: gr.Request) -> Any:
         """Queue the job that makes the picture again."""
@@ -112,6 +115,7 @@ class PngInfo:
         except EaselError as error:
             gr.Warning(pieces.plain(explain(error, words)))
             return [gr.skip()] * len(self.watched)
+        self.keep(job=job, of=name)
         return self._watched(job, "", name, words)
 
     def act(self, job: str, name: str, event: gr.EventData, request: gr.Request) -> Any:
