@@ -77,6 +77,7 @@ class Recipe(BaseModel):
     hires: UsedHires | None = None
     device: str = ""
     dtype: str = ""
+    attention: str = ""  # the names of the networks' attention processors
     versions: dict[str, str] = Field(default_factory=dict)  # package -> version
     controls: tuple[UsedControl, ...] = ()
     extras: dict[str, dict[str, Any]] = Field(default_factory=dict)

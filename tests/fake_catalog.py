@@ -32,7 +32,7 @@ class FakeCatalog:
 
     def get(self, name: str, kind: str = "checkpoint") -> ModelFile | None:
         wanted = name or self.usual
-        return next((file for file in self.files(kind) if wanted in (file.name, file.title, file.hash or None)), None)
+        return next((file for file in self.files(kind) if wanted in _names(file)), None)
 
     def find(self, name: str, kind: str = "checkpoint") -> ModelFile:
         found = self.get(name, kind)
@@ -78,3 +78,7 @@ class FakeCatalog:
 
     def home(self, kind: str) -> Path:
         return Path("models") / kind
+
+
+def _names(file: ModelFile) -> set[str | None]:
+    return {file.name, file.title, file.hash or None, file.network_hash or None}

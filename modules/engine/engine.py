@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from modules import __version__
 from modules.captioners.captioner import Captioner
 from modules.engine import device as devices
 from modules.engine.canvas import prepare, size_of, tiles_of
@@ -84,7 +85,7 @@ class Engine:
         )
         self.samplers = plugins.offered("samplers", Sampler)
         self.schedules = {each.label: each for each in plugins.offered("schedules", Schedule).values()}
-        self.versions = {name: version(name) for name in PACKAGES}
+        self.versions = {name: version(name) for name in PACKAGES} | {"easel": __version__}
         self.inputs = Inputs(settings.inputs)
         self.networks = Networks(catalog)
         self.words = LearnedWordsOf(catalog)
@@ -134,7 +135,7 @@ class Engine:
                 waiting.extendleft(reversed(rest))
                 shortage = None
                 try:
-                    task, rings, images, dtype, networks = self._make(
+                    task, rings, images, numbers, networks = self._make(
                         request, run, len(shots), file, vae, ladder, report, larger
                     )
                 except NoRoom as error:
@@ -152,7 +153,7 @@ class Engine:
                 write = onion(save, rings.save)
                 pictures = []
                 for shot, image, used in zip(run.shots, images, networks, strict=True):
-                    picture = Picture(image, self._recipe(task, shot, file, vae, dtype, job, used, ladder))
+                    picture = Picture(image, self._recipe(task, shot, file, vae, numbers, job, used, ladder))
                     saved = write(picture)
                     pictures.append(picture)
                     yield picture, saved
@@ -234,7 +235,7 @@ class Engine:
         ladder: Ladder,
         report: Report,
         larger: Callable[[], Image.Image | None],
-    ) -> tuple[Job, Rings, list[Image.Image], str, list[Hashes]]:
+    ) -> tuple[Job, Rings, list[Image.Image], dict[str, str], list[Hashes]]:
         """Make the pictures of a run: borrow, encode, start, denoise, decode."""
         enlarged = larger()  # first: what enlarges it may need the room that the checkpoint takes
         if not self.models.holds(file, vae):
@@ -280,7 +281,8 @@ class Engine:
                     {**asked.hashes, "embedding": self.words.hashes(words, each, request.cfg_scale, emphasis)}
                     for each in said
                 ]
-                return task, rings, pictures, devices.name_of(model.dtype), networks
+                numbers = {"dtype": devices.name_of(model.dtype), "attention": _attention(model)}
+                return task, rings, pictures, numbers, networks
         except OutOfMemory as error:
             if not isinstance(error, NoRoom):
                 self._forget()
@@ -377,7 +379,7 @@ class Engine:
         shot: Shot,
         file: ModelFile,
         vae: ModelFile | None,
-        dtype: str,
+        numbers: dict[str, str],
         job: str,
         networks: Hashes,
         ladder: Ladder,
@@ -409,7 +411,8 @@ class Engine:
             tiles=task.tiles,
             hires=used_hires(task),
             device=devices.describe(self.device),
-            dtype=dtype,
+            dtype=numbers["dtype"],
+            attention=numbers["attention"],
             versions=self.versions,
             controls=self.controls.used(task),
             extras=request.extras,
@@ -417,3 +420,9 @@ class Engine:
             job=job,
             index=shot.index,
         )
+
+
+def _attention(model: Model) -> str:
+    """Return by name how the network attends; what is not always the same is not always rounded the same."""
+    processors = getattr(model.parts.get("unet"), "attn_processors", {})
+    return " + ".join(sorted({type(each).__name__ for each in processors.values()}))

@@ -6,26 +6,30 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from modules import __version__
+from modules.request import InitImage
 from modules.result import Recipe, UsedControl
 
 NEGATIVE = "Negative prompt:"
-_ENTRY = re.compile(r'\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
+# A1111's own expression, made to look at each place once: a key begins where a run of its characters does, and what
+# was matched is never tried again in another way. A megabyte of anything takes milliseconds.
+_ENTRY = re.compile(r'(?<![\w \-/])[ \-/]*+(\w[\w \-/]++):\s*+("(?:\\.|[^\\"])++"(?=,|$)|[^,]*+)(?:,|$)')
 _FILE = re.compile(r"^.*/|\.(?:safetensors|ckpt)$")  # what of a checkpoint's name is not written: folder and ending
 _SIZE = re.compile(r"^(\d+)x(\d+)$")
 NETWORKS = MappingProxyType(
     {"lora": "Lora hashes", "hypernetwork": "Hypernet hashes", "embedding": "TI hashes"}
 )  # kind -> the entry that lists them: "name: hash, name: hash"
-_RESIZE = MappingProxyType(
+RESIZES = MappingProxyType(
     {"crop": "Crop and resize", "fill": "Resize and fill", "latent": "Just resize (latent upscale)"}
 )
-_CONTENT = MappingProxyType({"fill": "fill", "noise": "latent noise", "nothing": "latent nothing"})
-_SOFT = MappingProxyType({"transition_contrast": "transition contrast boost"})
+CONTENTS = MappingProxyType({"fill": "fill", "noise": "latent noise", "nothing": "latent nothing"})
+SOFT = MappingProxyType({"transition_contrast": "transition contrast boost"})
 RESIZE_MODES = MappingProxyType({"stretch": "Just Resize", "crop": "Crop and Resize", "fill": "Resize and Fill"})
 CONTROL_MODES = MappingProxyType(
     {"balanced": "Balanced", "prompt": "My prompt is more important", "control": "ControlNet is more important"}
 )
 _EMPHASIS = ("(", "[", "BREAK")  # what is read in more than one way
-_FEWEST_ENTRIES = 3  # a last line with fewer entries is words, not parameters
+PACKAGES = MappingProxyType({"torch": "Torch", "diffusers": "Diffusers"})  # package -> the entry of its version
+FEWEST_ENTRIES = 3  # a last line with fewer entries is words, not parameters
 
 
 def write(recipe: Recipe) -> str:
@@ -37,7 +41,7 @@ def write(recipe: Recipe) -> str:
     """
     if recipe.postprocessing:
         return recipe.given
-    entries: dict[str, str] = {
+    said: dict[str, str] = {
         "Steps": str(recipe.steps),
         "Sampler": recipe.sampler,
         "Schedule type": recipe.schedule,
@@ -46,29 +50,30 @@ def write(recipe: Recipe) -> str:
         "Size": f"{recipe.width}x{recipe.height}",
     }
     if recipe.model_hash:
-        entries["Model hash"] = recipe.model_hash
-    entries["Model"] = _FILE.sub("", recipe.model)
+        said["Model hash"] = recipe.model_hash
+    said["Model"] = _FILE.sub("", recipe.model)
     if recipe.vae:
-        entries |= {"VAE hash": recipe.vae_hash, "VAE": recipe.vae} if recipe.vae_hash else {"VAE": recipe.vae}
-    entries |= _varied(recipe)
-    entries |= _larger(recipe) | _painted_over(recipe)
+        said |= {"VAE hash": recipe.vae_hash, "VAE": recipe.vae} if recipe.vae_hash else {"VAE": recipe.vae}
+    said |= _varied(recipe)
+    said |= _larger(recipe) | _painted_over(recipe)
     if recipe.clip_skip > 1:
-        entries["Clip skip"] = str(recipe.clip_skip)
+        said["Clip skip"] = str(recipe.clip_skip)
     if recipe.seed_delta:
-        entries["ENSD"] = str(recipe.seed_delta)
+        said["ENSD"] = str(recipe.seed_delta)
     if recipe.emphasis != "Original" and any(each in recipe.prompt + recipe.negative_prompt for each in _EMPHASIS):
-        entries["Emphasis"] = recipe.emphasis
+        said["Emphasis"] = recipe.emphasis
     if recipe.noise_source != "GPU":
-        entries["RNG"] = recipe.noise_source
+        said["RNG"] = recipe.noise_source
     for kind, entry in NETWORKS.items():
         if hashes := _hashes(recipe.networks.get(kind, {})):
-            entries[entry] = hashes
-    entries |= _masked(recipe)
-    entries |= _tiled(recipe)
-    entries |= {f"ControlNet {place}": _control(used) for place, used in enumerate(recipe.controls)}
-    entries |= recipe.notes
-    entries["Version"] = f"easel-{recipe.versions.get('easel', __version__)}"
-    parameters = _line(entries)
+            said[entry] = hashes
+    said |= _masked(recipe)
+    said |= _tiled(recipe)
+    said |= {f"ControlNet {place}": _control(used) for place, used in enumerate(recipe.controls)}
+    said |= recipe.notes
+    said |= _made_with(recipe)
+    said["Version"] = f"easel-{recipe.versions.get('easel', __version__)}"
+    parameters = _line(said)
     negative = f"\n{NEGATIVE} {recipe.negative_prompt}" if recipe.negative_prompt else ""
     return f"{recipe.prompt}{negative}\n{parameters}".strip()
 
@@ -86,7 +91,7 @@ def read(text: str) -> dict[str, str]:
     understood stays text.
     """
     *lines, last = text.strip().split("\n")
-    if len(_ENTRY.findall(last)) < _FEWEST_ENTRIES:
+    if len(_ENTRY.findall(last)) < FEWEST_ENTRIES:
         lines.append(last)
         last = ""
     words: dict[str, list[str]] = {"Prompt": [], "Negative prompt": []}
@@ -96,13 +101,18 @@ def read(text: str) -> dict[str, str]:
             part, line = "Negative prompt", line[len(NEGATIVE) :].strip()
         words[part].append(line)
     fields = {part: "\n".join(found) for part, found in words.items()}
-    for key, value in _ENTRY.findall(last):
+    for key, value in entries(last):
         size = _SIZE.match(value)
         if size:
             fields[f"{key}-1"], fields[f"{key}-2"] = size.groups()
         else:
-            fields[key] = _unquoted(value)
+            fields[key] = value
     return fields
+
+
+def entries(line: str) -> list[tuple[str, str]]:
+    """Return the entries of one line, "key: value, key: value", each value without its quotes."""
+    return [(key, _unquoted(value)) for key, value in _ENTRY.findall(line)]
 
 
 def _larger(recipe: Recipe) -> dict[str, str]:
@@ -110,28 +120,35 @@ def _larger(recipe: Recipe) -> dict[str, str]:
     if recipe.hires is None:
         return {}
     asked = recipe.hires.asked
-    entries = {"Denoising strength": _number(asked.denoising_strength)}
+    found = {"Denoising strength": _number(asked.denoising_strength)}
     if asked.sampler and asked.sampler != recipe.sampler:
-        entries["Hires sampler"] = asked.sampler
+        found["Hires sampler"] = asked.sampler
     if asked.schedule not in ("", "Automatic", recipe.schedule):
-        entries["Hires schedule type"] = asked.schedule
+        found["Hires schedule type"] = asked.schedule
     if asked.width or asked.height:
-        entries["Hires resize"] = f"{asked.width}x{asked.height}"
+        found["Hires resize"] = f"{asked.width}x{asked.height}"
     else:
-        entries["Hires upscale"] = _number(asked.scale)
+        found["Hires upscale"] = _number(asked.scale)
     if asked.steps:
-        entries["Hires steps"] = str(asked.steps)
-    return entries | {"Hires upscaler": asked.upscaler}
+        found["Hires steps"] = str(asked.steps)
+    return found | {"Hires upscaler": asked.upscaler}
 
 
 def _varied(recipe: Recipe) -> dict[str, str]:
     """Return the entries about noise of a second seed, and of another size."""
-    variation, entries = recipe.variation, {}
+    variation, found = recipe.variation, {}
     if variation is not None and variation.strength:
-        entries = {"Variation seed": str(variation.seed), "Variation seed strength": _number(variation.strength)}
+        found = {"Variation seed": str(variation.seed), "Variation seed strength": _number(variation.strength)}
     if variation is not None and variation.resized:
-        entries["Seed resize from"] = f"{variation.from_width}x{variation.from_height}"
-    return entries
+        found["Seed resize from"] = f"{variation.from_width}x{variation.from_height}"
+    return found
+
+
+def _made_with(recipe: Recipe) -> dict[str, str]:
+    """Return what else decides how the picture comes out, to the last bit: no other tool reads these."""
+    found = {"Device": recipe.device, "Dtype": recipe.dtype, "Attention": recipe.attention}
+    found |= {PACKAGES[name]: recipe.versions.get(name, "") for name in PACKAGES}
+    return {key: value for key, value in found.items() if value}
 
 
 def _painted_over(recipe: Recipe) -> dict[str, str]:
@@ -140,9 +157,13 @@ def _painted_over(recipe: Recipe) -> dict[str, str]:
         return {}
     entries = {"Denoising strength": _number(recipe.init.denoising_strength)}
     if recipe.init.resize_mode != "stretch":
-        entries["Resize mode"] = _RESIZE[recipe.init.resize_mode]
+        entries["Resize mode"] = RESIZES[recipe.init.resize_mode]
     if recipe.init.noise_multiplier != 1:
         entries["Noise multiplier"] = _number(recipe.init.noise_multiplier)
+    if recipe.init.image_cfg_scale != InitImage.model_fields["image_cfg_scale"].default:
+        entries["Image CFG scale"] = _number(recipe.init.image_cfg_scale)
+    if recipe.init.background != InitImage.model_fields["background"].default:
+        entries["Background"] = recipe.init.background
     return entries | ({"Color correction": "True"} if recipe.init.color_correction else {})
 
 
@@ -157,11 +178,11 @@ def _masked(recipe: Recipe) -> dict[str, str]:
     if mask.area == "masked":
         entries |= {"Inpaint area": "Only masked", "Masked area padding": str(mask.padding)}
     if mask.fill != "original":
-        entries["Masked content"] = _CONTENT[mask.fill]
+        entries["Masked content"] = CONTENTS[mask.fill]
     if mask.soft is not None:
         entries["Soft inpainting enabled"] = "True"
         for name, value in mask.soft.model_dump().items():
-            entries[f"Soft inpainting {_SOFT.get(name, name.replace('_', ' '))}"] = _number(value)
+            entries[f"Soft inpainting {SOFT.get(name, name.replace('_', ' '))}"] = _number(value)
     return entries
 
 
@@ -220,6 +241,6 @@ def _unquoted(value: str) -> str:
     if len(value) < 2 or value[0] != '"' or value[-1] != '"':
         return value
     try:
-        return str(json.loads(value))
+        return str(json.loads(value)).encode("utf-8", "replace").decode()  # it may name half of a pair of surrogates
     except ValueError:
         return value

@@ -34,6 +34,7 @@ STYLES = (
     "gallery.css",
     "extras.css",
     "pile.css",
+    "pnginfo.css",
 )
 LABELLED = frozenset({"model", "vae"})  # fields whose box shows a label, not the value
 

@@ -24,6 +24,7 @@ from modules.ui.fields import Form, as_request
 from modules.ui.follow import FOLLOWING, taken_over
 from modules.ui.listeners import AS_TYPED, QUEUED, QUIET
 from modules.ui.page_words import explain
+from modules.ui.recalling import Recalling, of_row, picture_of
 from modules.ui.studio import Studio
 from modules.ui.tab import Page
 from modules.ui.units import TAB as CONTROLS
@@ -46,6 +47,7 @@ class Maker:
         self.studio = Studio(page, name, self.build, self.below)
         self.form = self.studio.form
         self.watch = self.studio.watch
+        self.recalling = Recalling(page, self.form)
         self.counter = TokenCounter(page.server.catalog)
         self.proofreader = Proofreader(page.server.catalog, self.counter)
 
@@ -111,8 +113,10 @@ class Maker:
         for part in studio.panels.values():
             part.act(self.act, told_by, watch.outputs, trigger_mode="multiple", **QUEUED)
         self._connect_fields(parts)
-        led = [part for name, part in parts.items() if name not in self.page.top.fields]
-        studio.arrival.change(self.arrive, studio.arrival, led, **QUIET)
+        filled = [*parts.values()]
+        studio.arrival.change(self.arrive, studio.arrival, filled, **QUEUED)
+        studio.dropped.change(self.recalling.drop, studio.dropped, filled, **QUEUED)
+        studio.read.click(self.recalling.read, parts["prompt"], filled, **QUEUED)
         self.page.timers[self.name] = watch.timer
         fresh = [*parts.values(), *watch.outputs, *studio.networks.outputs]
         self.page.blocks.load(self.load, None, fresh, **QUIET)
@@ -170,11 +174,18 @@ class Maker:
 
     def arrive(self, told: str) -> Any:
         """Take over a picture that another tab sends, with what it was made with."""
-        row = self.server.library.get(sent(told))
-        return gr.skip() if row is None else {self.form.components[name]: value for name, value in self.taken(row)}
+        row = picture_of(told, self.server)
+        if row is None:
+            return gr.skip()
+        taken = {name: value for name, value in self.taken(row) if name in self.form.components}
+        self.recalling.keep(taken)
+        return {self.form.components[name]: value for name, value in taken.items()}
 
     def taken(self, row: PictureRow) -> Iterator[tuple[str, Any]]:
         """Yield each field that a picture sent here fills, with its value."""
+        if not row.id or row.recipe.postprocessing:  # it is what it says of itself, and its recipe is silent
+            yield from self.recalling.values(of_row(row, self.server))
+            return
         recipe = row.recipe
         known = {"prompt": recipe.prompt, "negative_prompt": recipe.negative_prompt, "seed": str(recipe.seed)}
         if recipe.sampler in self.server.offers.samplers:
@@ -291,12 +302,6 @@ class Maker:
     def _shown(self, choice: Choice, seen: str, request: gr.Request) -> Any:
         updates = self.watch.look(choice, told(Seen, seen), self.words.heard(request))
         return {**updates, self.watch.choice: packed(choice)}
-
-
-def sent(told: str) -> int:
-    """Return the id of the picture that the text of an arrival names; 0 for none."""
-    number = (told or "").partition(":")[0]
-    return int(number) if number.isascii() and number.isdigit() and len(number) < 16 else 0
 
 
 def _writable(value: Any) -> Any:

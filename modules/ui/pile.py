@@ -16,6 +16,7 @@ from modules.ui import pieces
 from modules.ui.listeners import QUEUED, QUIET
 from modules.ui.markup import Html, element, icon
 from modules.ui.page_words import PageWords, explain
+from modules.ui.recalling import picture_of
 from modules.words import Words
 
 Brought = tuple[str, str]
@@ -85,12 +86,13 @@ class Pile:
         words = self.words.heard(request)
         pictures: list[Brought] = []
         refused: list[str] = []
-        for number in sent_all(told)[: self.most + 1]:
-            row = self.server.library.get(number)
+        for name in (told or "").partition(":")[0].split(",")[: self.most + 1]:
+            row = picture_of(name, self.server)
             if row is None:
                 continue
             try:
-                pictures.append((self.server.inputs.put(row.path.read_bytes()), row.path.stem))
+                title = row.path.stem if row.id else ""  # a picture somebody brought lies under its hash
+                pictures.append((self.server.inputs.put(row.path.read_bytes()), title))
             except OSError:
                 refused.append(f"{row.path.name}: {words.say('gallery.file_gone')}")
             except EaselError as error:
@@ -138,12 +140,6 @@ def titled(path: str) -> str:
     """Return what a file is called, with its folders and without its ending. It is shown, and never used as a path."""
     parts = [part for part in PurePosixPath(path.replace("\\", "/")).parts if part not in ("/", ".", "..")]
     return "/".join([*parts[:-1], PurePosixPath(parts[-1]).stem])[-LONGEST:] if parts else ""
-
-
-def sent_all(told: str) -> list[int]:
-    """Return the ids of the pictures that the text of an arrival names: "12,13:nonce"."""
-    numbers = (told or "").partition(":")[0].split(",")
-    return [int(each) for each in numbers if each.isascii() and each.isdigit() and len(each) < 16]
 
 
 def pile(pictures: Sequence[Brought], most: int, words: Words, pastes: bool = False) -> Html:

@@ -16,7 +16,7 @@ from modules.ui.page_words import noted, sentence
 from modules.ui.pieces import button, outcome, short, span_of
 from modules.words import Words
 
-SENDS = ("txt2img", "img2img", "inpaint", "controlnet", "extras")  # the tabs a picture may be sent to
+SENDS = ("txt2img", "img2img", "inpaint", "controlnet", "extras", "pnginfo")  # the tabs a picture may be sent to
 
 
 def progress(job: Job | None, words: Words) -> Html:
@@ -188,8 +188,11 @@ def parameters(picture: PictureRow | None, words: Words) -> Html:
     return element("div", tools, sends(picture.id, words), element("pre", text), cls="parameters")
 
 
-def sends(picture: int, words: Words) -> Html:
-    """Return the buttons that send the picture with that id to another tab."""
+def sends(picture: int | str, words: Words, own: str = "") -> Html:
+    """Return the buttons that send a picture to a tab other than its `own`.
+
+    `picture` is the id of one on record, or the name of one that somebody brought.
+    """
     buttons = [
         element(
             "button",
@@ -202,5 +205,6 @@ def sends(picture: int, words: Words) -> Html:
             title=f"{words.say('ui.send_to')}: {words.say(f'ui.send_{tab}')}",
         )
         for tab in SENDS
+        if tab != own
     ]
     return element("div", *buttons, cls="sends", role="group", aria_label=words.say("ui.send_to"))

@@ -94,7 +94,10 @@ class SourceMaker(Maker):
         """Fill in the picture itself and what it was made with."""
         yield from super().taken(row)
         yield "init/image", self.server.inputs.put(row.path.read_bytes())
-        yield from (("width", row.width), ("height", row.height))
+        sides = row.width, row.height
+        if not row.id or row.recipe.postprocessing:  # it may be of any size
+            sides = suiting(*sides, self.studio.native_size(""))
+        yield from zip(("width", "height"), sides, strict=True)
 
     def asking(self) -> Iterator[Callable[..., Any]]:
         """Yield the events that ask for pictures: after each, the last stroke is waited for."""

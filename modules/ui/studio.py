@@ -85,6 +85,8 @@ class Studio:
         with gr.Column(elem_classes="actions", min_width=0):
             self.generate = gr.Button(self.words("generate"), variant="primary", elem_id=f"{self.name}_generate")
             with gr.Row(elem_classes="pair"):
+                read = self.words("read_parameters")
+                self.read = gr.Button(read, elem_id=f"{self.name}_read", elem_classes="tool", min_width=0)
                 self.interrupt = gr.Button(self.words("interrupt"), elem_id=f"{self.name}_interrupt", min_width=0)
                 self.skip = gr.Button(self.words("skip"), elem_id=f"{self.name}_skip", min_width=0)
 
@@ -152,6 +154,7 @@ class Studio:
         self.changed = gr.Textbox("", visible="hidden")  # how often the models folder has changed
         self.timer = gr.Timer(IDLE)
         self.arrival = gr.Textbox("", visible="hidden", elem_id=f"{self.name}_arrival")  # what another tab sends
+        self.dropped = gr.Textbox("", visible="hidden", elem_id=f"{self.name}_dropped")  # a picture on the prompt
         self.panels: dict[str, gr.HTML] = {}
         with gr.Column(elem_classes="result", min_width=0):
             for name in ("progress", "stage", "strip", "parameters"):

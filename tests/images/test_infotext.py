@@ -38,7 +38,7 @@ def test_text_is_written_in_the_grammar() -> None:
         "a red circle\nNegative prompt: blurry, dark\n"
         "Steps: 20, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7, Seed: 18446744073709551615, "
         "Size: 512x768, Model hash: 0123456789, Model: starter, RNG: CPU, Clip skip: 2, "
-        f'Template: "a {{b|c}}, \\"d\\"", Plain, Version: easel-{__version__}'
+        f'Template: "a {{b|c}}, \\"d\\"", Plain, Device: cpu, Dtype: fp32, Version: easel-{__version__}'
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from modules.server.server import Server
 from modules.ui.page_words import PageWords
-from modules.ui.pile import Pile, brought, pile, sent_all, titled
+from modules.ui.pile import Pile, brought, pile, titled
 from modules.words import load_words
 from tests.fake_upscalers import scene
 from tests.ui.conftest import put_picture
@@ -86,7 +86,7 @@ def test_a_path_is_a_name_and_nothing_else(path: str, title: str) -> None:
 
 
 def test_what_is_no_list_of_pictures_is_none() -> None:
-    assert brought("not json") == brought("{}") == brought("[1]") == [] and sent_all("1,x,3:9") == [1, 3]
+    assert brought("not json") == brought("{}") == brought("[1]") == []
 
 
 def test_a_name_is_text() -> None:

@@ -1,0 +1,233 @@
+"""The entries of a "parameters" text as values of a form: numbers as numbers, choices by the names a request has.
+
+What A1111 takes for granted where an entry is missing is filled in as A1111 does. Its switches for texts of old
+versions ("Old prompt editing timelines", "Pad conds v0", …) concern settings there are none of here.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from pydantic import BaseModel
+
+from modules.images import infotext
+from modules.request import PROMPT_LENGTH, SIZE, Control, InitImage, Mask, Request, Soft, limits
+
+_NUMBERS: Mapping[str, tuple[type[BaseModel], str]] = MappingProxyType(
+    {
+        "Steps": (Request, "steps"),
+        "CFG scale": (Request, "cfg_scale"),
+        "Seed": (Request, "seed"),
+        "Clip skip": (Request, "clip_skip"),
+        "Denoising strength": (InitImage, "init/denoising_strength"),
+        "Noise multiplier": (InitImage, "init/noise_multiplier"),
+        "Image CFG scale": (InitImage, "init/image_cfg_scale"),
+        "Mask blur": (Mask, "mask/blur"),
+        "Masked area padding": (Mask, "mask/padding"),
+        **{
+            f"Soft inpainting {infotext.SOFT.get(name, name.replace('_', ' '))}": (Soft, f"mask/soft/{name}")
+            for name in Soft.model_fields
+        },
+    }
+)
+_HIRES = frozenset({"Hires upscale", "Hires upscaler", "Hires resize-1"})
+_SWITCH = MappingProxyType({"True": True, "False": False})
+_CHOICES: Mapping[str, tuple[str, Mapping[str, object]]] = MappingProxyType(
+    {
+        "Resize mode": (
+            "init/resize_mode",
+            {"Just resize": "stretch"} | {said: mode for mode, said in infotext.RESIZES.items()},
+        ),
+        "Color correction": ("init/color_correction", _SWITCH),
+        "Mask mode": ("mask/invert", {"Inpaint masked": False, "Inpaint not masked": True}),
+        "Inpaint area": ("mask/area", {"Whole picture": "whole", "Only masked": "masked"}),
+        "Masked content": (
+            "mask/fill",
+            {"original": "original"} | {said: fill for fill, said in infotext.CONTENTS.items()},
+        ),
+        "Soft inpainting enabled": ("soft", _SWITCH),
+    }
+)
+_INIT = MappingProxyType({"Resize mode": "Just resize", "Noise multiplier": "1", "Color correction": "False"})
+_MASK = MappingProxyType(
+    {
+        "Mask mode": "Inpaint masked",
+        "Inpaint area": "Whole picture",
+        "Masked content": "original",
+        "Masked area padding": "32",
+        "Soft inpainting enabled": "False",
+    }
+)
+# What says how a picture came about, or is looked up by name elsewhere, but is no value of a form.
+_ASIDE = frozenset(
+    (
+        *("Prompt", "Negative prompt", "Sampler", "Schedule type", "Size-1", "Size-2", "Size", "Background"),
+        *("Model", "Model hash", "VAE", "VAE hash", "Lora hashes", "TI hashes", "Hypernet hashes"),
+        *("Hypernet", "Hypernet strength", "RNG", "Version", "User", "Device", "Dtype", "Attention", "Torch"),
+        *("Diffusers", "VAE Encoder", "VAE Decoder", "VAE dtype", "Memory ladder", "Init image hash"),
+        *("Batch size", "Batch pos"),
+    )
+)
+_UNIT = re.compile(r"ControlNet (\d)")
+_ADDED = re.compile(r"AddNet (?:Enabled|(?:Module|Model|Weight A|Weight B) \d)")
+_COLOUR = re.compile("#[0-9a-fA-F]{6}")
+_LONGEST_NUMBER = 40  # characters
+
+
+@dataclass(frozen=True)
+class Left:
+    """Something of a text that could not be taken over: a `key` of `recipes.json`, with its values."""
+
+    key: str
+    values: Mapping[str, object] = field(default_factory=dict)
+
+
+def values_of(fields: Mapping[str, str]) -> tuple[dict[str, Any], list[Left]]:
+    """Return what `fields` (of `infotext.read`) say as values by the field of a form, and what they leave open.
+
+    Names of models, samplers and the like are not among them: whether there is such a thing is asked elsewhere. A
+    text without parameters gives its words alone. Never raises.
+    """
+    left: list[Left] = []
+    values: dict[str, Any] = {"prompt": _words(_with_networks(fields)), "negative_prompt": ""}
+    values["negative_prompt"] = _words(fields.get("Negative prompt", ""))
+    for name, entry in (("prompt", "Prompt"), ("negative_prompt", "Negative prompt")):
+        if len(values[name]) > PROMPT_LENGTH:
+            del values[name]
+            left.append(Left("left_too_long", {"entry": entry, "most": PROMPT_LENGTH}))
+    if not has_parameters(fields):
+        return values, left
+    known = dict(fields)
+    if _HIRES & fields.keys():
+        known.pop("Denoising strength", None)  # the second pass's, and no picture was painted over
+    given = {"Clip skip": "1", **known}
+    given = (dict(_INIT) if "Denoising strength" in known else {}) | given
+    given = (dict(_MASK) if "Mask blur" in fields else {}) | given
+    for entry, text in given.items():
+        if entry in _NUMBERS:
+            part, name = _NUMBERS[entry]
+            own = name.rpartition("/")[2]
+            _take(values, left, entry, name, _number(part, own, text), text, _bounds(part, own))
+        elif entry in _CHOICES:
+            name, choices = _CHOICES[entry]
+            _take(values, left, entry, name, choices.get(text), text, ", ".join(choices))
+    if "Size-1" in fields and "Size-2" in fields:
+        _take_size(values, left, fields)
+    if _COLOUR.fullmatch(fields.get("Background", "")):
+        values["init/background"] = fields["Background"]
+    unknown = dict.fromkeys(each.removesuffix("-1").removesuffix("-2") for each in fields if not _known(each))
+    if unknown:
+        left.append(Left("left_unknown", {"entries": ", ".join(unknown)[:1000]}))
+    return values, left
+
+
+def has_parameters(fields: Mapping[str, str]) -> bool:
+    """Return whether there is anything besides words."""
+    return any(each not in ("Prompt", "Negative prompt") for each in fields)
+
+
+def units_of(fields: Mapping[str, str]) -> dict[int, dict[str, Any]]:
+    """Return the units of ControlNet by their number, each by field of `Control`, `model_hash` and `sliders` besides.
+
+    Pictures are not in such a text. What cannot be understood is left at its default.
+    """
+    return {int(found[1]): _unit(text) for entry, text in fields.items() if (found := _UNIT.fullmatch(entry))}
+
+
+def _unit(text: str) -> dict[str, Any]:
+    said = {key.lower(): value for key, value in infotext.entries(text)}
+    model, bracket, digits = said.get("model", "None").removesuffix("]").rpartition(" [")
+    if not bracket:
+        model, digits = digits, ""
+    unit: dict[str, Any] = {
+        "preprocessor": said.get("module", said.get("preprocessor", "none")),
+        "model": "" if model.lower() == "none" else model,
+        "model_hash": digits,
+        "pixel_perfect": said.get("pixel perfect") == "True",
+    }
+    for entry, name in (("weight", "weight"), ("processor res", "resolution")):
+        unit[name] = _number(Control, name, said.get(entry, ""))
+    for entry, name in (("guidance start", "start"), ("guidance end", "end")):
+        unit[name] = _number(Control, name, said.get(entry, ""))
+    for entry, name, table in (
+        ("resize mode", "resize_mode", infotext.RESIZE_MODES),
+        ("control mode", "mode", infotext.CONTROL_MODES),
+    ):
+        unit[name] = next((mode for mode, words in table.items() if words == said.get(entry)), None)
+    sliders = (_finite(said.get(f"threshold {letter}", "")) for letter in "ab")
+    return {name: value for name, value in unit.items() if value is not None} | {
+        "sliders": tuple(each for each in sliders if each is not None)
+    }
+
+
+def _with_networks(fields: Mapping[str, str]) -> str:
+    """Return the prompt with the networks that older texts name beside it, as tags in it."""
+    prompt = fields.get("Prompt", "")
+    tags = []
+    if name := fields.get("Hypernet"):
+        tags.append(f"<hypernet:{name}:{fields.get('Hypernet strength', '1')}>")
+    for place in range(1, 6):
+        if fields.get(f"AddNet Module {place}") == "LoRA" and (model := fields.get(f"AddNet Model {place}")):
+            tags.append(f"<lora:{model.partition('(')[0]}:{fields.get(f'AddNet Weight A {place}', '1')}>")
+    return " ".join([prompt, *(each for each in tags if each not in prompt)]).strip() if tags else prompt
+
+
+def _known(entry: str) -> bool:
+    if entry in _ASIDE or entry in _NUMBERS or entry in _CHOICES:
+        return True
+    return _UNIT.fullmatch(entry) is not None or _ADDED.fullmatch(entry) is not None
+
+
+def _take(
+    values: dict[str, Any], left: list[Left], entry: str, name: str, value: object, text: str, allowed: str
+) -> None:
+    if value is None:
+        left.append(Left("left_value", {"entry": entry, "value": text[:60], "allowed": allowed}))
+    else:
+        values[name] = value
+
+
+def _take_size(values: dict[str, Any], left: list[Left], fields: Mapping[str, str]) -> None:
+    least, most, step = SIZE
+    sides = [_finite(fields[f"Size-{place}"]) for place in (1, 2)]
+    text = f"{fields['Size-1'][:20]}x{fields['Size-2'][:20]}"
+    if any(each is None or not least <= each <= most for each in sides):
+        left.append(Left("left_value", {"entry": "Size", "value": text, "allowed": f"{least} – {most}"}))
+        return
+    width, height = (int(each or 0) // step * step for each in sides)
+    values |= {"width": width, "height": height}
+    if text != f"{width}x{height}":
+        left.append(Left("left_size", {"given": text, "taken": f"{width}x{height}", "step": step}))
+
+
+def _number(part: type[BaseModel], name: str, text: str) -> int | float | None:
+    """Return `text` as a number the field `name` of `part` allows; None when it is none."""
+    info = part.model_fields[name]
+    least, most, _ = limits(info.metadata)
+    value: int | float | None = _finite(text)
+    if info.annotation is int and value is not None:
+        value = int(text) if text.strip().lstrip("-").isdecimal() else int(value)
+    if value is None or (least is not None and value < least) or (most is not None and value > most):
+        return None
+    return value
+
+
+def _bounds(part: type[BaseModel], name: str) -> str:
+    least, most, _ = limits(part.model_fields[name].metadata)
+    return f"{least} – {most}"
+
+
+def _finite(text: str) -> float | None:
+    try:
+        value = float(text) if len(text) <= _LONGEST_NUMBER else math.nan
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _words(text: str) -> str:
+    """Return `text` without what no prompt may hold: NUL, and half of a pair of surrogates."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode()

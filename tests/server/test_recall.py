@@ -1,0 +1,220 @@
+"""Old pictures come out again: a request that was written down is the same request when it is read."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from modules.commands.rooms import builtins
+from modules.images import infotext
+from modules.images.metadata import Inside
+from modules.model_manager.model_file import ModelFile
+from modules.offers import gather
+from modules.plugins import make_plugins
+from modules.request import InitImage, Mask, Request, Soft, make_request
+from modules.result import Recipe
+from modules.server.recall import Knows, Recalled, recall, recall_text
+from modules.ui.fields import as_request
+from tests.fake_catalog import FakeCatalog
+from tests.images.test_infotext import words
+
+DREAM = "0123456789" + "ab" * 27
+FILES = [
+    ModelFile("dream", Path("dream.safetensors"), hash=DREAM[:10], sha256=DREAM, family="sd1"),
+    ModelFile("starter", Path("starter"), family="sd1"),
+    ModelFile("gone", Path("gone"), problem="unreadable"),
+    ModelFile("soft.vae", Path("soft.vae.pt"), kind="vae", hash="aaaaaaaaaa", sha256="a" * 64),
+    ModelFile("ink", Path("ink.safetensors"), kind="lora", network_hash="ffeeddccbbaa"),
+]
+NAME = "0" * 64
+
+
+@pytest.fixture(scope="module")
+def knows() -> Knows:
+    offers = gather(make_plugins("ui", builtins("ui"), None))
+    return cast(Knows, SimpleNamespace(catalog=FakeCatalog(FILES, "starter"), offers=offers))
+
+
+def read(knows: Knows, parameters: str, prompt: str = "p") -> Recalled:
+    return recall_text(f"{prompt}\n{parameters}", knows)
+
+
+def recipe_of(request: Request) -> Recipe:
+    """Return what the engine writes down of a request whose choices are made."""
+    file = next(each for each in FILES if each.name == request.model)
+    own = request.vae in ("None", "Automatic")
+    shared = request.model_dump(exclude={"batch_count", "batch_size", "controls", "vae", "init", "mask", "extras"})
+    return Recipe(
+        **shared,
+        init=request.init,
+        mask=request.mask,
+        extras=request.extras,
+        model_hash=file.hash,
+        vae="" if own else request.vae,
+        vae_hash="" if own else "aaaaaaaaaa",
+        device="cpu",
+        dtype="fp32",
+        versions={"torch": "2.10.0", "easel": "0.1.0"},
+    )
+
+
+def request_of(values: dict[str, Any]) -> Request:
+    """Return the request of the form with those values, pictures by another name."""
+    soft = values.pop("soft", False)
+    kept = {name: each for name, each in values.items() if soft or not name.startswith("mask/soft/")}
+    asked = as_request(kept)
+    for part in ("init", "mask"):
+        if part in asked:
+            asked[part]["image"] = NAME
+    return make_request(asked)
+
+
+def share(most: float) -> st.SearchStrategy[float]:
+    return st.floats(0, most)
+
+
+soft = st.builds(
+    Soft,
+    schedule_bias=share(8),
+    preservation_strength=share(8),
+    transition_contrast=st.floats(1, 32),
+    mask_influence=share(1),
+    difference_threshold=share(8),
+    difference_contrast=share(8),
+)
+inits = st.builds(
+    InitImage,
+    image=st.just(NAME),
+    denoising_strength=share(1),
+    resize_mode=st.sampled_from(["stretch", "crop", "fill", "latent"]),
+    background=st.sampled_from(["#ffffff", "#12ab34"]),
+    color_correction=st.booleans(),
+    noise_multiplier=share(1.5),
+    image_cfg_scale=share(3),
+)
+masks = st.builds(
+    Mask,
+    image=st.just(NAME),
+    invert=st.booleans(),
+    blur=st.integers(0, 64),
+    fill=st.sampled_from(["fill", "original", "noise", "nothing"]),
+    area=st.just("masked"),  # the padding counts there alone
+    padding=st.integers(0, 256),
+    soft=st.none() | soft,
+)
+sides = st.integers(8, 256).map(lambda side: side * 8)
+requests = st.builds(
+    Request,
+    prompt=words,
+    negative_prompt=words,
+    model=st.sampled_from(["dream", "starter"]),
+    vae=st.sampled_from(["Automatic", "soft.vae"]),
+    clip_skip=st.integers(1, 12),
+    sampler=st.sampled_from(["DPM++ 2M", "Euler a", "DDIM", "UniPC"]),
+    schedule=st.sampled_from(["Karras", "Normal", "SGM Uniform"]),
+    steps=st.integers(1, 150),
+    width=sides,
+    height=sides,
+    cfg_scale=st.floats(1, 30),
+    seed=st.integers(0, 2**64 - 1),
+    init=st.none() | inits,
+    extras=st.just({"wild": {"on": True, "words": "a, b: c"}}),
+).flatmap(lambda request: masks.map(lambda mask: request.model_copy(update={"mask": mask if request.init else None})))
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=60)
+@given(requests)
+def test_a_request_comes_back_from_its_text_and_from_its_recipe(knows: Knows, request: Request) -> None:
+    recipe = recipe_of(request)
+    text = infotext.write(recipe)
+    told = recall_text(text, knows)
+    assert told.tool == "Easel" and told.left == ()
+    assert request_of(dict(told.values)) == request.model_copy(update={"extras": {}})
+    told = recall(Inside(text, recipe, {"parameters": text}), knows)
+    assert request_of(dict(told.values)) == request and told.recipe == recipe
+
+
+def test_a_checkpoint_is_found_by_its_hash_first(knows: Knows) -> None:
+    told = read(knows, "Steps: 1, Seed: 2, Model hash: 0123456789, Model: other name, Version: v1.10.1, RNG: CPU")
+    assert (told.values["model"], told.left, told.tool) == ("dream", (), "AUTOMATIC1111")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "key"),
+    [
+        ("Model hash: 9999999999, Model: dream", "left_other_hash"),
+        ("Model hash: 9999999999, Model: absent", "left_checkpoint"),
+        ("Model: gone, Clip skip: 1", "left_checkpoint"),
+        ("Model: dream, VAE: absent.vae.pt", "left_vae"),
+        ("Model: dream, Sampler: Quantum", "left_sampler"),
+        ("Model: dream, Schedule type: Quantum", "left_schedule"),
+    ],
+)
+def test_what_is_not_here_is_said(knows: Knows, parameters: str, key: str) -> None:
+    told = read(knows, f"Steps: 1, Seed: 2, RNG: CPU, {parameters}")
+    assert [each.key for each in told.left] == [key]
+
+
+@pytest.mark.parametrize(
+    ("sampler", "found"),
+    [
+        ("k_euler_a", ("Euler a", "Automatic")),
+        ("dpm++ 2m karras", ("DPM++ 2M", "Karras")),
+        ("DPM++ SDE", ("DPM++ SDE", "Automatic")),
+    ],
+)
+def test_samplers_are_known_under_every_spelling(knows: Knows, sampler: str, found: tuple[str, str]) -> None:
+    told = read(knows, f"Steps: 1, Sampler: {sampler}, Seed: 2, RNG: CPU")
+    assert (told.values["sampler"], told.values["schedule"]) == found
+
+
+def test_a_lora_is_called_as_the_file_of_its_hash(knows: Knows) -> None:
+    parameters = 'Steps: 1, Seed: 2, RNG: CPU, Lora hashes: "old name: ffeeddccbbaa, x: 0"'
+    told = read(knows, parameters, "a <lora:old name:0.5> <lora:x:1> <lora:ink:1>")
+    assert told.values["prompt"] == "a <lora:ink:0.5> <lora:x:1> <lora:ink:1>"
+    assert [(each.key, each.values["names"]) for each in told.left] == [("left_networks", "<lora:x>")]
+
+
+def test_noise_that_is_drawn_elsewhere_is_said(knows: Knows) -> None:
+    assert [each.key for each in read(knows, "Steps: 1, Seed: 2, CFG scale: 3").left] == ["left_noise"]
+
+
+def test_units_of_controlnet_get_the_names_there_are(knows: Knows) -> None:
+    unit = '"Module: canny, Model: absent [01234567], Weight: 0.5, Threshold A: 50, Threshold B: 60"'
+    told = read(knows, f"Steps: 1, Seed: 2, RNG: CPU, ControlNet 1: {unit}")
+    assert (told.units[1]["preprocessor"], told.units[1]["sliders"], told.units[1]["weight"]) == (
+        "canny",
+        (50, 60),
+        0.5,
+    )
+    assert [each.key for each in told.left] == ["left_control", "left_control_picture"]
+
+
+def test_a_picture_of_another_tool_fills_a_form_too(knows: Knows) -> None:
+    inside = Inside(
+        texts={
+            "Software": "NovelAI",
+            "Description": "a cat",
+            "Comment": json.dumps({"steps": 28, "sampler": "k_euler", "seed": 1, "scale": 5, "uc": "dog"}),
+        }
+    )
+    told = recall(inside, knows)
+    assert told.tool == "NovelAI" and told.values["sampler"] == "Euler" and told.values["negative_prompt"] == "dog"
+
+
+def test_what_was_only_made_larger_here_is_what_it_was_before(knows: Knows) -> None:
+    text = "a cat\nSteps: 7, Sampler: Euler, Seed: 1, RNG: CPU"
+    recipe = Recipe(given=text, postprocessing={"Postprocess upscale by": "2"}, width=8, height=8)
+    told = recall(Inside(text, recipe, {"parameters": text}), knows)
+    assert (told.values["steps"], told.values["prompt"], told.recipe) == (7, "a cat", None)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text())
+def test_no_text_is_an_error(knows: Knows, text: str) -> None:
+    recall_text(text, knows)
+    recall_text(f"{text}\nSteps: 1, Sampler: {text}, Model: {text}, Model hash: {text}, Seed: 1", knows)
