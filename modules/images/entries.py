@@ -9,12 +9,24 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel
 
 from modules.images import infotext
-from modules.request import PROMPT_LENGTH, SIZE, Control, InitImage, Mask, Request, Soft, limits
+from modules.request import (
+    PROMPT_LENGTH,
+    SIZE,
+    Control,
+    Hires,
+    InitImage,
+    Mask,
+    Request,
+    Soft,
+    Tiles,
+    Variation,
+    limits,
+)
 
 _NUMBERS: Mapping[str, tuple[type[BaseModel], str]] = MappingProxyType(
     {
@@ -22,6 +34,18 @@ _NUMBERS: Mapping[str, tuple[type[BaseModel], str]] = MappingProxyType(
         "CFG scale": (Request, "cfg_scale"),
         "Seed": (Request, "seed"),
         "Clip skip": (Request, "clip_skip"),
+        "ENSD": (Request, "seed_delta"),
+        "Variation seed": (Variation, "variation/seed"),
+        "Variation seed strength": (Variation, "variation/strength"),
+        "Seed resize from-1": (Variation, "variation/from_width"),
+        "Seed resize from-2": (Variation, "variation/from_height"),
+        "Hires strength": (Hires, "hires/denoising_strength"),  # "Denoising strength" in a text with a second pass
+        "Hires upscale": (Hires, "hires/scale"),
+        "Hires resize-1": (Hires, "hires/width"),
+        "Hires resize-2": (Hires, "hires/height"),
+        "Hires steps": (Hires, "hires/steps"),
+        "SD upscale overlap": (Tiles, "tiles/overlap"),
+        "SD upscale factor": (Tiles, "tiles/scale"),
         "Denoising strength": (InitImage, "init/denoising_strength"),
         "Noise multiplier": (InitImage, "init/noise_multiplier"),
         "Image CFG scale": (InitImage, "init/image_cfg_scale"),
@@ -49,8 +73,22 @@ _CHOICES: Mapping[str, tuple[str, Mapping[str, object]]] = MappingProxyType(
             {"original": "original"} | {said: fill for fill, said in infotext.CONTENTS.items()},
         ),
         "Soft inpainting enabled": ("soft", _SWITCH),
+        "Emphasis": ("emphasis", {each: each for each in get_args(Request.model_fields["emphasis"].annotation)}),
+        "SD upscale joined": ("tiles/joined", {"end": "end", "every step": "step"}),
     }
 )
+# What is as usual where a text with parameters does not say otherwise.
+_USUAL = MappingProxyType(
+    {
+        "Clip skip": "1",
+        "ENSD": "0",
+        "Variation seed strength": "0",
+        "Seed resize from-1": "0",
+        "Seed resize from-2": "0",
+        "Emphasis": "Original",
+    }
+)
+_SECOND = MappingProxyType({"Hires resize-1": "0", "Hires resize-2": "0", "Hires steps": "0"})
 _INIT = MappingProxyType({"Resize mode": "Just resize", "Noise multiplier": "1", "Color correction": "False"})
 _MASK = MappingProxyType(
     {
@@ -68,7 +106,8 @@ _ASIDE = frozenset(
         *("Model", "Model hash", "VAE", "VAE hash", "Lora hashes", "TI hashes", "Hypernet hashes"),
         *("Hypernet", "Hypernet strength", "RNG", "Version", "User", "Device", "Dtype", "Attention", "Torch"),
         *("Diffusers", "VAE Encoder", "VAE Decoder", "VAE dtype", "Memory ladder", "Init image hash"),
-        *("Batch size", "Batch pos"),
+        *("Batch size", "Batch pos", "Hires upscaler", "Hires sampler", "Hires schedule type"),
+        *("SD upscale upscaler", "SD upscale tile-1", "SD upscale tile-2"),
     )
 )
 _UNIT = re.compile(r"ControlNet (\d)")
@@ -101,9 +140,12 @@ def values_of(fields: Mapping[str, str]) -> tuple[dict[str, Any], list[Left]]:
     if not has_parameters(fields):
         return values, left
     known = dict(fields)
-    if _HIRES & fields.keys():
-        known.pop("Denoising strength", None)  # the second pass's, and no picture was painted over
-    given = {"Clip skip": "1", **known}
+    values["hires_on"] = bool(_HIRES & fields.keys())
+    values["in_tiles"] = "SD upscale overlap" in fields
+    if values["hires_on"]:  # then it is the second pass's, and no picture was painted over
+        known["Hires strength"] = known.pop("Denoising strength", "0.7")
+        known = {**_SECOND, **known}
+    given = {**_USUAL, **known}
     given = (dict(_INIT) if "Denoising strength" in known else {}) | given
     given = (dict(_MASK) if "Mask blur" in fields else {}) | given
     for entry, text in given.items():

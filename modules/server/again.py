@@ -42,6 +42,8 @@ def request_again(recalled: Recalled, knows: Knows, inputs: Inputs) -> Request:
                 include={"prompt", "negative_prompt", "clip_skip", "sampler", "schedule", "steps", "width", "height"}
             ),
             **recipe.model_dump(include={"cfg_scale", "seed", "init", "mask", "extras"}),
+            **recipe.model_dump(include={"variation", "noise_source", "seed_delta", "emphasis"}),
+            **_larger(recipe),
             "model": recalled.values["model"],
             "vae": recipe.vae or OWN,
             "controls": [each.model_dump() for each in controls],
@@ -52,9 +54,22 @@ def request_again(recalled: Recalled, knows: Knows, inputs: Inputs) -> Request:
     return knows.offers.settle(request)
 
 
+def _larger(recipe: Recipe) -> dict[str, object]:
+    """Return how the picture became larger on the way; in tiles a request's size is that of a tile."""
+    if recipe.hires is not None:
+        return {"hires": recipe.hires.asked.model_dump()}
+    if recipe.tiles is not None:
+        tiles = recipe.tiles
+        return {"tiles": tiles.asked.model_dump(), "width": tiles.width, "height": tiles.height}
+    return {}
+
+
 def _of_text(recalled: Recalled, knows: Knows) -> Request:
     values = recalled.values
     known = {name: value for name, value in values.items() if name in Request.model_fields}
+    for part in ("variation", *(["hires"] if values.get("hires_on") else [])):
+        own = {name.partition("/")[2]: value for name, value in values.items() if name.startswith(f"{part}/")}
+        known |= {part: own} if own else {}
     if not recalled.has_parameters or "seed" not in known or "steps" not in known:
         raise BadRequest("again_nothing")
     if recalled.units or any(name.startswith(("init/", "mask/")) for name in values):

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 from modules.errors import BadRequest, EaselError
 from modules.images import foreign, infotext
@@ -18,9 +18,11 @@ from modules.model_manager.autoencoders import AUTOMATIC as USUAL_VAE
 from modules.model_manager.autoencoders import OWN, Autoencoders
 from modules.model_manager.catalog import Catalog
 from modules.model_manager.control_check import KIND, find_preprocessor
+from modules.model_manager.extras_task import upscaler_named, upscaler_names
+from modules.model_manager.hires_check import LATENT
 from modules.model_manager.model_file import ModelFile
 from modules.offers import AUTOMATIC, Offers
-from modules.request import make_request
+from modules.request import NoiseSource, make_request
 from modules.result import Recipe
 
 EASEL = "Easel"
@@ -77,7 +79,9 @@ def recall(inside: Inside, knows: Knows) -> Recalled:
     if has_parameters(fields):
         values |= _algorithm(fields, knows.offers, left)
         values |= _checkpoint(fields, knows.catalog, tool, left)
-        _noise(fields, tool, left)
+        values |= _noise(fields, tool, recipe)
+        if values.get("hires_on") or values.get("in_tiles"):
+            values |= _second(fields, knows, left)
     if "prompt" in values:
         values["prompt"] = _networks(values["prompt"], fields, knows.catalog, left)
     units = {number: _unit(number, unit, knows, left) for number, unit in units_of(fields).items()}
@@ -155,11 +159,40 @@ def _autoencoder(
     return {"vae": USUAL_VAE if usual is not None and usual.name == vae.name else vae.name}
 
 
-def _noise(fields: Mapping[str, str], tool: str, left: list[Left]) -> None:
-    """Say so where the first noise is not the one that is drawn here."""
-    source = fields.get("RNG", "GPU" if tool in ("", A1111, "Forge") else "")
-    if source and source != "CPU" and fields.get("Seed"):
-        left.append(Left("left_noise", {"source": source[:20]}))
+def _noise(fields: Mapping[str, str], tool: str, recipe: Recipe | None) -> dict[str, Any]:
+    """Return by whom the noise is drawn. What A1111 left to the graphics card is drawn here as NVIDIA's do."""
+    if recipe is not None:
+        return {"noise_source": recipe.noise_source}
+    source = fields.get("RNG", "")
+    if source in get_args(NoiseSource):
+        return {"noise_source": source}
+    return {"noise_source": "GPU" if tool == EASEL else "NV" if tool in ("", A1111, "Forge") else "CPU"}
+
+
+def _second(fields: Mapping[str, str], knows: Knows, left: list[Left]) -> dict[str, Any]:
+    """Return upscaler, sampler and schedule of a second pass, and the upscaler of tiles, as they are called here."""
+    values: dict[str, Any] = {}
+    for entry, name, own in (
+        ("Hires upscaler", "hires/upscaler", tuple(LATENT)),
+        ("SD upscale upscaler", "tiles/upscaler", ()),
+    ):
+        if entry not in fields:
+            continue
+        offered = [*own, *knows.offers.upscalers]
+        try:
+            values[name] = upscaler_named(fields[entry][:200], knows.catalog, offered)
+        except EaselError:
+            allowed = ", ".join(upscaler_names(knows.catalog, offered)[:10])
+            left.append(Left("left_value", {"entry": entry, "value": fields[entry][:60], "allowed": allowed}))
+    for entry, part in (("Hires sampler", "sampler"), ("Hires schedule type", "schedule")):
+        asked = fields.get(entry, "")
+        values[f"hires/{part}"] = ""
+        if asked and not asked.startswith("Use same"):
+            try:
+                values[f"hires/{part}"] = getattr(knows.offers.settle(make_request({part: asked[:200]})), part)
+            except BadRequest:
+                left.append(Left(f"left_{part}", {"name": asked[:60]}))
+    return values
 
 
 def _networks(prompt: str, fields: Mapping[str, str], catalog: Catalog, left: list[Left]) -> str:

@@ -59,6 +59,13 @@ def test_a_text_of_the_reference_fills_a_form() -> None:
         "mask/padding": 64,
         "mask/fill": "original",
         "soft": False,
+        "emphasis": "Original",
+        "hires_on": False,
+        "in_tiles": False,
+        "seed_delta": 0,
+        "variation/strength": 0,
+        "variation/from_width": 0,
+        "variation/from_height": 0,
     }
 
 
@@ -106,14 +113,27 @@ def test_a_size_between_steps_is_rounded_and_said() -> None:
 
 
 def test_entries_there_is_no_field_for_are_named() -> None:
-    _, left = said("p\nSteps: 1, Seed: 2, ENSD: 31337, Eta: 0.5, Model: m")
-    assert left == [Left("left_unknown", {"entries": "ENSD, Eta"})]
+    _, left = said("p\nSteps: 1, Seed: 2, NGMS: 1, Eta: 0.5, Model: m")
+    assert left == [Left("left_unknown", {"entries": "NGMS, Eta"})]
 
 
 def test_the_strength_of_a_second_pass_is_not_that_of_a_picture() -> None:
     values, left = said("p\nSteps: 1, Seed: 2, Denoising strength: 0.4, Hires resize: 8x8, Hires upscaler: Latent")
-    assert "init/denoising_strength" not in values
-    assert left == [Left("left_unknown", {"entries": "Hires resize, Hires upscaler"})]
+    assert "init/denoising_strength" not in values and left == []
+    assert values["hires_on"] and values["hires/denoising_strength"] == 0.4
+    assert (values["hires/width"], values["hires/height"], values["hires/steps"]) == (8, 8, 0)
+    assert not said("p\nSteps: 1, Seed: 2, Denoising strength: 0.4")[0]["hires_on"]
+
+
+def test_where_the_noise_came_from_is_taken_over_and_is_as_usual_where_nothing_is_said() -> None:
+    text = (
+        "p\nSteps: 1, Seed: 2, Variation seed: 9, Variation seed strength: 0.25, Seed resize from: 512x256, ENSD: 31337"
+    )
+    values, left = said(text)
+    assert left == [] and (values["variation/seed"], values["variation/strength"]) == (9, 0.25)
+    assert (values["variation/from_width"], values["variation/from_height"], values["seed_delta"]) == (512, 256, 31337)
+    plain, _ = said("p\nSteps: 1, Seed: 2, Model: m")
+    assert (plain["variation/strength"], plain["variation/from_width"], plain["seed_delta"]) == (0, 0, 0)
 
 
 def test_a_prompt_longer_than_any_may_be_is_left() -> None:

@@ -15,8 +15,8 @@ from modules.images.metadata import Inside
 from modules.model_manager.model_file import ModelFile
 from modules.offers import gather
 from modules.plugins import make_plugins
-from modules.request import InitImage, Mask, Request, Soft, make_request
-from modules.result import Recipe
+from modules.request import Hires, InitImage, Mask, Request, Soft, Variation, make_request
+from modules.result import Recipe, UsedHires
 from modules.server.recall import Knows, Recalled, recall, recall_text
 from modules.ui.fields import as_request
 from tests.fake_catalog import FakeCatalog
@@ -47,10 +47,13 @@ def recipe_of(request: Request) -> Recipe:
     """Return what the engine writes down of a request whose choices are made."""
     file = next(each for each in FILES if each.name == request.model)
     own = request.vae in ("None", "Automatic")
-    shared = request.model_dump(exclude={"batch_count", "batch_size", "controls", "vae", "init", "mask", "extras"})
+    shared = request.model_dump(
+        exclude={"batch_count", "batch_size", "controls", "vae", "init", "mask", "extras", "hires", "tiles"}
+    )
     return Recipe(
         **shared,
         init=request.init,
+        hires=None if request.hires is None else UsedHires(asked=request.hires, width=64, height=64),
         mask=request.mask,
         extras=request.extras,
         model_hash=file.hash,
@@ -66,6 +69,9 @@ def request_of(values: dict[str, Any]) -> Request:
     """Return the request of the form with those values, pictures by another name."""
     soft = values.pop("soft", False)
     kept = {name: each for name, each in values.items() if soft or not name.startswith("mask/soft/")}
+    assert not kept.pop("in_tiles", False)
+    if not kept.pop("hires_on", False):
+        kept = {name: each for name, each in kept.items() if not name.startswith("hires/")}
     asked = as_request(kept)
     for part in ("init", "mask"):
         if part in asked:
@@ -106,6 +112,33 @@ masks = st.builds(
     padding=st.integers(0, 256),
     soft=st.none() | soft,
 )
+variations = st.builds(
+    Variation,
+    seed=st.integers(0, 2**64 - 1),
+    strength=st.floats(0.01, 1),
+    from_width=st.integers(0, 256).map(lambda side: side * 8),
+    from_height=st.just(512),
+)
+second = st.builds(
+    Hires,
+    upscaler=st.sampled_from(["Latent", "Latent (nearest)", "Lanczos"]),
+    scale=st.floats(1, 4),
+    steps=st.integers(0, 150),
+    denoising_strength=share(1),
+    sampler=st.sampled_from(["", "DPM2"]),
+    schedule=st.sampled_from(["", "Exponential"]),
+) | st.builds(Hires, width=st.integers(1, 256).map(lambda side: side * 8), height=st.just(0))
+
+
+def complete(request: Request, mask: Mask, hires: Hires | None) -> Request:
+    """A mask belongs to a picture, and a second pass to none; noise of no width is of the picture's."""
+    variation = request.variation
+    if variation is not None and not variation.from_width:
+        variation = variation.model_copy(update={"from_height": 0})
+    parts = {"mask": mask, "hires": None} if request.init else {"mask": None, "hires": hires}
+    return request.model_copy(update={**parts, "variation": variation})
+
+
 sides = st.integers(8, 256).map(lambda side: side * 8)
 requests = st.builds(
     Request,
@@ -121,9 +154,12 @@ requests = st.builds(
     height=sides,
     cfg_scale=st.floats(1, 30),
     seed=st.integers(0, 2**64 - 1),
+    variation=st.none() | variations,
+    noise_source=st.sampled_from(["CPU", "GPU", "NV"]),
+    seed_delta=st.integers(0, 2**32),
     init=st.none() | inits,
     extras=st.just({"wild": {"on": True, "words": "a, b: c"}}),
-).flatmap(lambda request: masks.map(lambda mask: request.model_copy(update={"mask": mask if request.init else None})))
+).flatmap(lambda request: st.builds(complete, st.just(request), masks, st.none() | second))
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=60)
@@ -179,8 +215,20 @@ def test_a_lora_is_called_as_the_file_of_its_hash(knows: Knows) -> None:
     assert [(each.key, each.values["names"]) for each in told.left] == [("left_networks", "<lora:x>")]
 
 
-def test_noise_that_is_drawn_elsewhere_is_said(knows: Knows) -> None:
-    assert [each.key for each in read(knows, "Steps: 1, Seed: 2, CFG scale: 3").left] == ["left_noise"]
+@pytest.mark.parametrize(("said", "source"), [("", "NV"), ("RNG: CPU", "CPU"), ("RNG: NV", "NV"), ("RNG: odd", "NV")])
+def test_noise_is_drawn_as_the_text_says_or_as_nvidias_cards_do(knows: Knows, said: str, source: str) -> None:
+    told = read(knows, f"Steps: 1, Seed: 2, CFG scale: 3, {said}")
+    assert told.values["noise_source"] == source and not told.left
+
+
+def test_a_second_pass_gets_the_names_there_are(knows: Knows) -> None:
+    parameters = (
+        "Steps: 1, Seed: 2, Denoising strength: 0.4, Hires sampler: k_euler, Hires upscale: 2, Hires upscaler: {}"
+    )
+    told = read(knows, parameters.format("latent (nearest)"))
+    assert (told.values["hires/upscaler"], told.values["hires/sampler"]) == ("Latent (nearest)", "Euler")
+    (left,) = read(knows, parameters.format("absent")).left
+    assert left.values["entry"] == "Hires upscaler" and "Latent" in str(left.values["allowed"])
 
 
 def test_units_of_controlnet_get_the_names_there_are(knows: Knows) -> None:
