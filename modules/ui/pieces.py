@@ -57,7 +57,7 @@ def counter(tokens: int, limit: int, words: Words, borders: Sequence[str] = ()) 
     said = words.say("ui.tokens", tokens=tokens, limit=limit)
     ends = "; ".join(f"… {each}" for each in borders[:BORDERS] if each)
     if ends:
-        said += " " + words.say("prompt.borders", ends=ends)
+        said += ". " + words.say("prompt.borders", ends=ends)
     return element("span", f"{tokens}/{limit}", title=said)
 
 
