@@ -56,8 +56,9 @@ class TokenCounter:
 
     def _ending(self, tokens: Sequence[int | str]) -> str:
         """Return the last words of a chunk; among its tokens are names of learned words."""
-        runs = groupby(tokens, key=lambda each: each if isinstance(each, str) else "")
-        said = (name or self._tokenizer.text(each for each in run if isinstance(each, int)) for name, run in runs)
+        said: list[str] = []
+        for name, run in groupby(tokens, key=lambda each: each if isinstance(each, str) else ""):
+            said.append(str(name) or self._tokenizer.text(each for each in run if isinstance(each, int)))
         return " ".join(" ".join(said).split()[-SHOWN:])
 
     def _text_encoders(self, checkpoint: str) -> Mapping[str, int]:
