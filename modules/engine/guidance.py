@@ -19,6 +19,7 @@ from modules.families.family import Conditioning
 from modules.sampling.sampler import Denoise
 
 BESIDE = "beside"  # in `Conditioning.extra`: what the network reads beside the noisy latents
+ROWS = 8  # of one picture that share a network call at most: there may be thousands of prompts
 Predict = Callable[[Tensor, float, Conditioning], Tensor]
 
 
@@ -127,7 +128,7 @@ def guided(predict: Predict, calls: CallsAt, scale: float, image_scale: float = 
     def step(x: Tensor, sigma: float) -> Tensor:
         answer = torch.empty_like(x)
         for call in calls(sigma):
-            said = predict(x[call.pictures].repeat_interleave(call.rows, dim=0), sigma, call.conditioning)
+            said = _said(predict, x[call.pictures].repeat_interleave(call.rows, dim=0), sigma, call)
             rows = [said[place :: call.rows] for place in range(call.rows)]
             prompts, others = rows[: len(call.weights)], rows[len(call.weights) :]
             if not others:
@@ -142,3 +143,11 @@ def guided(predict: Predict, calls: CallsAt, scale: float, image_scale: float = 
         return answer
 
     return step
+
+
+def _said(predict: Predict, x: Tensor, sigma: float, call: Call) -> Tensor:
+    """Return what the network says of each row: in one call, or in several for a picture that follows many prompts."""
+    if call.rows <= ROWS:
+        return predict(x, sigma, call.conditioning)
+    pieces = [slice(start, start + ROWS) for start in range(0, len(x), ROWS)]
+    return torch.cat([predict(x[piece], sigma, rows_of(call.conditioning, piece)) for piece in pieces])

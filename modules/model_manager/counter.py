@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 
 from modules.errors import ModelError
 from modules.model_manager.catalog import Catalog
 from modules.model_manager.header import read_header
 from modules.model_manager.learned import Vocabularies, text_widths
-from modules.prompts.chunks import count
+from modules.prompts.chunks import closed, count
 from modules.prompts.composed import composed
 from modules.prompts.embeddings import LearnedWords
 from modules.prompts.schedule import schedule
@@ -18,6 +19,7 @@ from modules.prompts.tags import take_out
 from modules.prompts.vocabulary import ClipTokenizer
 
 KEPT = 64  # checkpoints whose text encoders are remembered
+SHOWN = 4  # words before the end of a chunk
 
 
 class TokenCounter:
@@ -43,10 +45,21 @@ class TokenCounter:
         Learned words count as the checkpoint of that name reads them, or as text where there is none of that name.
         """
         words = self.words(checkpoint)
-        plain = take_out(prompt)[0]
-        parts = [plain] if negative else [part.text for part in composed(plain)]
-        texts = dict.fromkeys(text for part in parts for text in schedule(part, steps))
-        return max(count(text, self._tokenizer, learned=words) for text in texts)
+        return max(count(text, self._tokenizer, learned=words) for text in _texts(prompt, steps, negative))
+
+    def borders(self, prompt: str, checkpoint: str, steps: int = 1, negative: bool = False) -> list[str]:
+        """Return the last words of each chunk of `prompt` but the last, of the longest text that is counted."""
+        words = self.words(checkpoint)
+        texts = _texts(prompt, steps, negative)
+        longest = max(texts, key=lambda text: count(text, self._tokenizer, learned=words))
+        return [self._ending(each) for each in closed(longest, self._tokenizer, learned=words)]
+
+    def _ending(self, tokens: Sequence[int | str]) -> str:
+        """Return the last words of a chunk; among its tokens are names of learned words."""
+        said: list[str] = []
+        for name, run in groupby(tokens, key=lambda each: each if isinstance(each, str) else ""):
+            said.append(str(name) or self._tokenizer.text(each for each in run if isinstance(each, int)))
+        return " ".join(" ".join(said).split()[-SHOWN:])
 
     def _text_encoders(self, checkpoint: str) -> Mapping[str, int]:
         """Return how wide the text encoders of a checkpoint are; none for one that cannot be read."""
@@ -60,3 +73,10 @@ class TokenCounter:
             return self._widths[key]
         except ModelError:
             return {}
+
+
+def _texts(prompt: str, steps: int, negative: bool) -> list[str]:
+    """Return each text that is said at some step once."""
+    plain = take_out(prompt)[0]
+    parts = [plain] if negative else [part.text for part in composed(plain)]
+    return list(dict.fromkeys(text for part in parts for text in schedule(part, steps)))

@@ -64,6 +64,14 @@ def count(prompt: str, tokenize: Tokenize, backtrack: int = 20, learned: Learned
     return tokens, -(-max(tokens, 1) // SIZE) * SIZE
 
 
+def closed(
+    prompt: str, tokenize: Tokenize, backtrack: int = 20, learned: LearnedWords | None = None
+) -> list[list[int | str]]:
+    """Return what is in each chunk of `prompt` but the last, without begin and end; a learned word is its name."""
+    *full, _ = _fill(attention(prompt), tokenize, backtrack, learned)
+    return [[token.name or token.id for token in tokens if not token.row] for tokens in full]
+
+
 @dataclass(frozen=True)
 class _Token:
     id: int
@@ -72,15 +80,12 @@ class _Token:
     row: int = 0
 
 
-Tokens = list[_Token]
-
-
 class _Filler:
     """Deals tokens to chunks of at most 75; the last one, still open, may be empty."""
 
     def __init__(self, backtrack: int) -> None:
-        self.done: list[Tokens] = []
-        self.filling: Tokens = []
+        self.done: list[list[_Token]] = []
+        self.filling: list[_Token] = []
         self._backtrack = backtrack
         self._comma: int | None = None  # its place in the chunk being filled
 
@@ -116,7 +121,9 @@ class _Filler:
         self.filling = rest
 
 
-def _fill(parts: Iterable[Part], tokenize: Tokenize, backtrack: int, learned: LearnedWords | None) -> list[Tokens]:
+def _fill(
+    parts: Iterable[Part], tokenize: Tokenize, backtrack: int, learned: LearnedWords | None
+) -> list[list[_Token]]:
     filler = _Filler(backtrack)
     for part in parts:
         if isinstance(part, Break):
@@ -136,7 +143,7 @@ def _fill(parts: Iterable[Part], tokenize: Tokenize, backtrack: int, learned: Le
     return [*filler.done, filler.filling]
 
 
-def _chunk(tokens: Tokens, pad: int) -> Chunk:
+def _chunk(tokens: Sequence[_Token], pad: int) -> Chunk:
     missing = SIZE - len(tokens)
     ending = (EOS, *(pad for _ in range(missing)))
     return Chunk(

@@ -7,7 +7,7 @@ are those of open_clip's `SimpleTokenizer` (byte-level BPE: Sennrich et al. 2016
 from __future__ import annotations
 
 import gzip
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -73,6 +73,12 @@ class ClipTokenizer:
         """Return how the vocabulary writes `token`: byte letters, with "</w>" at the end of a word."""
         return self._words[token]
 
+    def text(self, tokens: Iterable[int]) -> str:
+        """Return what `tokens` say, as the tokenizer understood it: lower case, a space after each word."""
+        letters = {letter: byte for byte, letter in zip(_byte_order(), _byte_letters(), strict=True)}
+        words = "".join(self._words[token] for token in tokens).split("</w>")
+        return " ".join(bytes(letters[letter] for letter in word).decode("utf-8", "replace") for word in words).strip()
+
 
 def clean(text: str) -> str:
     """Return `text` mended (mojibake, curly quotes, control characters: ftfy), in lower case."""
@@ -99,5 +105,15 @@ def read_merges(file: Path) -> list[tuple[str, str]]:
 
 def _byte_letters() -> list[str]:
     """Return one printable letter for each byte in the order of the vocabulary: itself, or one from U+0100 on."""
-    printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    printable = _printable()
     return [chr(byte) for byte in printable] + [chr(0x100 + i) for i in range(256 - len(printable))]
+
+
+def _byte_order() -> list[int]:
+    """Return the bytes in the order of the vocabulary: those that are printable letters first."""
+    printable = _printable()
+    return [*printable, *sorted(set(range(256)) - set(printable))]
+
+
+def _printable() -> list[int]:
+    return [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]

@@ -16,6 +16,7 @@ from modules.library.pictures import PictureRow
 from modules.model_manager.counter import TokenCounter
 from modules.model_manager.model_file import ModelFile
 from modules.model_manager.proofreader import Proofreader
+from modules.prompts.chunks import SIZE
 from modules.request import STEPS, Request, limits, make_request
 from modules.ui import pieces, top
 from modules.ui.acts import perform
@@ -295,9 +296,12 @@ class Maker:
     async def _counted(self, prompt: str, model: str, steps: Any, negative: bool, words: Words) -> tuple[str, str]:
         taken = int(steps) if isinstance(steps, int | float) and STEPS[0] <= steps <= STEPS[1] else STEPS[0]
         tokens, limit = await asyncio.to_thread(self.counter.count, prompt, model, taken, negative)
+        ends: list[str] = []
+        if limit > SIZE:
+            ends = await asyncio.to_thread(self.counter.borders, prompt, model, taken, negative)
         odd = await asyncio.to_thread(self.proofreader.oddities, prompt, model, negative)
         await asyncio.sleep(SETTLE)
-        return pieces.counter(tokens, limit, words), pieces.odd(odd, words)
+        return pieces.counter(tokens, limit, words, ends), pieces.odd(odd, words)
 
     def _shown(self, choice: Choice, seen: str, request: gr.Request) -> Any:
         updates = self.watch.look(choice, told(Seen, seen), self.words.heard(request))

@@ -9,6 +9,7 @@ from modules.ui.markup import Html, element, icon, joined
 from modules.words import Words
 
 ODDITIES = 4  # of a prompt that are spelt out
+BORDERS = 8
 
 
 def span_of(seconds: float | None, words: Words) -> str:
@@ -53,9 +54,13 @@ def short(job: Job, words: Words) -> str:
     return " ".join(job.request.prompt.split())[:120] or words.say("ui.no_prompt")
 
 
-def counter(tokens: int, limit: int, words: Words) -> Html:
-    """Return "12/75", said in full to screen readers."""
-    return element("span", f"{tokens}/{limit}", title=words.say("ui.tokens", tokens=tokens, limit=limit))
+def counter(tokens: int, limit: int, words: Words, borders: Sequence[str] = ()) -> Html:
+    """Return "12/75", said in full to screen readers, with the last words of each chunk that is full."""
+    said = words.say("ui.tokens", tokens=tokens, limit=limit)
+    ends = "; ".join(f"… {each}" for each in borders[:BORDERS] if each)
+    if ends:
+        said += ". " + words.say("prompt.borders", ends=ends)
+    return element("span", f"{tokens}/{limit}", title=said)
 
 
 def odd(found: Sequence[Oddity], words: Words) -> Html:

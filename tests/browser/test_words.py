@@ -45,7 +45,7 @@ def test_the_counter_counts_vectors_and_no_tags(studio: Studio) -> None:
 def test_what_is_odd_about_a_prompt_is_said_below_it(studio: Studio) -> None:
     notes = studio.page.locator("#txt2img .prompt-box > .odd")
     studio.fill(prompt="a (red circle <lora:nowhere:1>", negative_prompt="blue) AND green")
-    expect(notes.nth(0)).to_contain_text("Character 3: ( is never closed", timeout=PATIENCE)
+    expect(notes.nth(0)).to_contain_text("Character 3, “(red circle”: ( is never closed", timeout=PATIENCE)
     expect(notes.nth(0)).to_contain_text("There is no LoRA named nowhere.")
     expect(notes.nth(1)).to_contain_text("Character 5: ) closes nothing", timeout=PATIENCE)
     expect(notes.nth(1)).to_contain_text("AND joins no prompts")

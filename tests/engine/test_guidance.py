@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from modules.controls.control import NEGATIVE
-from modules.engine.guidance import Call, CallsAt, beside, following, guided, plan_calls, spoken
+from modules.engine.guidance import ROWS, Call, CallsAt, beside, following, guided, plan_calls, spoken
 from modules.engine.wording import Wording
 from modules.families.family import Conditioning
 from modules.prompts.composed import composed
@@ -60,6 +60,18 @@ def test_prompts_joined_by_and_pull_each_with_its_weight(scale: float) -> None:
     assert calls[0].conditioning.extra[NEGATIVE].flatten().tolist() == [0, 0, 0, 1]
     answer = guided(predict, always(calls), scale)(X, 1.0).item()
     assert answer == 2 + scale * ((5 - 2) + 0.5 * (7 - 2) - (2 - 2)), "5, 7 (with its space) and 2 letters"
+
+
+def test_many_prompts_are_not_asked_for_at_once() -> None:
+    asked: list[int] = []
+
+    def count(x: Tensor, sigma: float, conditioning: Conditioning) -> Tensor:
+        asked.append(len(x))
+        return predict(x, sigma, conditioning)
+
+    calls = plan(said(" AND ".join("1" * n for n in range(1, 20))), 1.0)
+    assert guided(count, always(calls), 1.0)(X, 1.0).item() == 2 + (1 - 2) + sum(n + 1 - 2 for n in range(2, 20))
+    assert asked == [ROWS, ROWS, 4]
 
 
 def test_a_single_prompt_may_have_a_weight() -> None:

@@ -124,6 +124,17 @@ def test_the_counter_counts_the_longest_of_what_is_said(folder: Path) -> None:
     assert counter.count("[a|" + "b " * 80 + "]", "tiny", steps=2) == (80, 150)
 
 
+def test_the_counter_tells_where_chunks_end(folder: Path) -> None:
+    counter = TokenCounter(catalog(folder))
+    assert counter.borders("a red dog", "tiny") == []
+    assert counter.borders("a red dog, 고양이 BREAK a my-style, other BREAK c", "tiny") == [
+        "red dog , 고양이",
+        "a my-style , other",
+    ]
+    phrase = "red " * 60 + ", a tall tree, " + "blue " * 30
+    assert counter.borders(f"a <lora:x:1> [dog:{phrase}:1]", "tiny", steps=3) == ["a tall tree ,"]
+
+
 def test_counting_needs_no_torch(folder: Path) -> None:
     code = (
         "import sys; sys.modules['torch'] = None\n"

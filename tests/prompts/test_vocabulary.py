@@ -130,3 +130,8 @@ def test_a_missing_vocabulary_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.setattr(vocabulary, "find_spec", lambda name: None)
     with pytest.raises(SetupError):
         ClipTokenizer()
+
+
+@pytest.mark.parametrize("text", ["a red circle , 고양이 🐱 déjà - vu", ""])
+def test_tokens_say_what_they_were_made_from(tokenizer: ClipTokenizer, text: str) -> None:
+    assert tokenizer.text(tokenizer(text)) == text

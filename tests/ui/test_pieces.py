@@ -13,7 +13,7 @@ WORDS = load_words()
 
 def test_what_is_odd_is_a_list_of_sentences_as_text() -> None:
     said = pieces.odd(oddities("a <b>(red:1,5)"), WORDS)
-    assert said.startswith('<ul role="status"><li>Character 6: 1,5 is not a number')
+    assert said.startswith('<ul role="status"><li>Character 6, “(red:1,5)”: 1,5 is not a number')
     assert said.count("<li>") == 1
     said = pieces.odd(oddities("(<img src=x>"), WORDS)
     assert "<img" not in said and "&lt;img src=x&gt;" in said
