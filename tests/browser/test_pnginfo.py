@@ -48,6 +48,7 @@ def test_a_picture_dropped_on_the_prompt_fills_the_form_and_the_arrow_reads_the_
         page.evaluate_handle(FILE, url),
     )
     expect(studio.box("seed")).to_have_value("41", timeout=PATIENCE)
+    page.wait_for_timeout(2000)  # what was typed just before is saved by and by
     page.reload()
     for field, value in values.items():
         expect(studio.box(field)).to_have_value(value, timeout=PATIENCE)
