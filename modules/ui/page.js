@@ -135,34 +135,38 @@
     box.dispatchEvent(new Event('input', {bubbles: true}));
   });
 
-  // A picture dropped on a prompt: what it was made with fills the form. A short text file is a prompt.
+  // A picture dropped on a prompt, or pasted there: what it was made with fills the form. A short text file is a prompt.
   const write = (id, text) => {
     const box = document.querySelector(`#${id} :is(textarea, input)`);
     box.value = text;
     box.dispatchEvent(new Event('input', {bubbles: true}));
   };
-  for (const kind of ['dragenter', 'dragover', 'dragleave', 'drop']) {
-    document.addEventListener(kind, async (event) => {
-      const place = event.target.closest?.('.studio > .prompts');
-      const data = event.dataTransfer;
-      if (!place || !['Files', 'text/uri-list'].some((each) => data.types.includes(each))) return;
-      event.preventDefault();
-      place.classList.toggle('over', kind === 'dragover' || kind === 'dragenter');
-      if (kind !== 'drop') return;
-      const name = place.closest('.studio').id;
-      const [, shown] = data.getData('text/uri-list').match(/\/easel\/(?:pictures|thumbnails)\/(\d+)/) ?? [];
-      const file = data.files[0];
-      if (shown) write(`${name}_dropped`, `${shown}:${Date.now()}`);
-      else if (file?.type.startsWith('text/') && file.size < 10000) write(`${name}_prompt`, await file.text());
-      else if (file) {
-        try {
-          const answer = await fetch('/easel/inputs', {method: 'POST', body: file});
-          const told = await answer.json();
-          write(`${name}_dropped`, answer.ok ? `${told.name}:${Date.now()}` : `refused:${told.message}`);
-        } catch (error) {
-          write(`${name}_dropped`, `refused:${error.message}`);
-        }
+  const read = async (name, data) => {
+    const [, shown] = data.getData('text/uri-list').match(/\/easel\/(?:pictures|thumbnails)\/(\d+)/) ?? [];
+    const file = data.files[0];
+    if (shown) write(`${name}_dropped`, `${shown}:${Date.now()}`);
+    else if (file?.type.startsWith('text/') && file.size < 10000) write(`${name}_prompt`, await file.text());
+    else if (file) {
+      try {
+        const answer = await fetch('/easel/inputs', {method: 'POST', body: file});
+        const told = await answer.json();
+        write(`${name}_dropped`, answer.ok ? `${told.name}:${Date.now()}` : `refused:${told.message}`);
+      } catch (error) {
+        write(`${name}_dropped`, `refused:${error.message}`);
       }
+    }
+  };
+  for (const kind of ['dragenter', 'dragover', 'dragleave', 'drop', 'paste']) {
+    document.addEventListener(kind, (event) => {
+      const place = event.target.closest?.('.studio > .prompts');
+      const data = event.dataTransfer ?? event.clipboardData;
+      const wanted = kind === 'paste' ? ['Files'] : ['Files', 'text/uri-list'];
+      if (!place || !wanted.some((each) => data.types.includes(each))) return;
+      if (kind === 'paste' && data.types.includes('text/plain')) return; // words that bring a drawing of themselves
+      event.preventDefault();
+      event.stopPropagation();
+      place.classList.toggle('over', kind === 'dragover' || kind === 'dragenter');
+      if (kind === 'drop' || kind === 'paste') read(place.closest('.studio').id, data);
     }, true);
   }
 

@@ -105,9 +105,9 @@ def verdict(
         kind = "equal" if compared.equal else "close" if compared.close else "different"
         said_of = words.say(f"recipes.verdict_{kind}", least=f"{CLOSE:g}")
         figures = "" if compared.equal else _figures(compared, words)
-    pictures = [(input_url(name, "768"), words.say("recipes.then")), (made, words.say("recipes.now"))]
+    pictures = [(input_url(name), words.say("recipes.then")), (made, words.say("recipes.now"))]
     if difference and figures:
-        pictures.append((input_url(difference, "768"), words.say("recipes.difference")))
+        pictures.append((input_url(difference), words.say("recipes.difference")))
     shown = [
         element(
             "figure",

@@ -42,6 +42,13 @@ def test_a_picture_dropped_on_the_prompt_fills_the_form_and_the_arrow_reads_the_
     page.locator("#txt2img_read").click()
     expect(studio.box("prompt")).to_have_value(prompt, timeout=PATIENCE)
     expect(studio.box("seed")).to_have_value("41")
+    studio.fill(prompt="", seed=3)
+    page.locator("#txt2img_prompt textarea").evaluate(
+        "(box, data) => box.dispatchEvent(new ClipboardEvent('paste', {clipboardData: data, bubbles: true}))",
+        page.evaluate_handle(FILE, url),
+    )
+    expect(studio.box("seed")).to_have_value("41", timeout=PATIENCE)
+    page.wait_for_timeout(2000)  # what was typed just before is saved by and by
     page.reload()
     for field, value in values.items():
         expect(studio.box(field)).to_have_value(value, timeout=PATIENCE)
