@@ -30,7 +30,7 @@ class Oddity:
 
 def oddities(prompt: str, negative: bool = False) -> list[Oddity]:
     """Return what is odd about `prompt` in the order of its characters. Takes time in proportion to its length."""
-    prompt = blank_out(prompt)
+    prompt = blank_out(prompt).rstrip()
     found = [*_brackets(prompt), *_editing(prompt), *(_in_negative(prompt) if negative else _as_a_whole(prompt))]
     return sorted(found, key=lambda each: each.place)
 

@@ -69,3 +69,7 @@ def test_no_text_is_an_error(prompt: str, negative: bool) -> None:
 def test_the_time_is_in_proportion_to_the_length(hostile: str) -> None:
     """Each takes a fraction of a second; were the time quadratic, this test would take minutes."""
     oddities(hostile)
+
+
+def test_tags_behind_are_not_shown() -> None:
+    assert oddities("a (red circle <lora:x:1>")[0].values["near"] == "(red circle"
