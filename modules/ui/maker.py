@@ -125,10 +125,6 @@ class Maker:
     def _connect_fields(self, parts: dict[str, Any]) -> None:
         """What a person types is saved as it settles; what a button fills in is saved at once."""
         studio, sides = self.studio, [parts["width"], parts["height"]]
-        for slider, box in studio.sliders:
-            name = next(name for name, part in parts.items() if part is box)
-            slider.input(None, slider, box, js="(value) => value", **QUIET).then(**self.keep(name))
-            box.change(None, box, slider, js="(value) => value ?? 0", **QUIET)
         studio.swap.click(None, sides, sides, js="(width, height) => [height, width]", **QUIET).then(
             **self.keep("width", "height")
         )
@@ -140,17 +136,12 @@ class Maker:
             **self.keep("model", *FOLLOWING)
         )
         studio.networks.connect(self.page.model, self.watch.seen, studio.changed)
-        # Gradio calls it input when a key was pressed, not when a card or the clipboard wrote into a prompt.
-        typed = [*(part.input for part in parts.values()), *(parts[name].change for name in studio.counters)]
         later: dict[str, Any] = {"inputs_kwargs": parts, "trigger_mode": "always_last", **AS_TYPED, **QUIET}
-        saved = gr.on(typed, self.save_later, None, None, **later)
+        saved = studio.typed.change(self.save_later, None, None, **later)
         saved.success(None, None, None, js="() => window.easel.saved()", **QUIET)
         for name, counter in studio.counters.items():
-            of = (
-                parts[name],
-                parts["model"],
-                parts["steps"],
-            )  # learned words are for some models, words for some steps
+            # Learned words are for some models, and some words are for some steps.
+            of = (parts[name], parts["model"], parts["steps"])
             count = self.count_negative if name == "negative_prompt" else self.count
             shown = [counter, studio.odd[name]]
             gr.on([part.change for part in of], count, list(of), shown, trigger_mode="always_last", **QUIET)

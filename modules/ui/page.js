@@ -98,16 +98,52 @@
     }
   });
 
+  const tell = (box, text) => {
+    if (!box) return;
+    box.value = text;
+    box.dispatchEvent(new Event('input', {bubbles: true}));
+  };
+
+  // A form is kept as it changes: Gradio is told once for all its fields, when the hand comes to rest.
+  const FIELDS = 'input, textarea, [role=option], [role=listbox], .options';
+  const rests = new Map();
+  const changed = (event) => {
+    const field = event.target.closest?.(FIELDS);
+    if (!field || field.closest('[id$=_typed]')) return;
+    const name = field.closest('.studio')?.id ?? (field.closest('#top') ? Object.keys(forms)[0] : '');
+    const box = document.querySelector(`#${name || 'none'}_typed :is(textarea, input)`);
+    clearTimeout(rests.get(name));
+    rests.set(name, setTimeout(() => tell(box, String(Date.now())), 300));
+  };
+  for (const kind of ['input', 'change', 'pointerup', 'keyup']) document.addEventListener(kind, changed, true);
+
+  // A slider and the number beside it follow each other; a number beyond the slider's end stays as it is.
+  let following = false;
+  const pairs = () => [...document.querySelectorAll('.number input[type=range]')]
+    .filter((range) => range.offsetParent)
+    .map((range) => [range, range.closest('.number').querySelector('input[type=number]')]);
+  document.addEventListener('input', ({target}) => {
+    if (following || target.type !== 'range') return;
+    const box = target.closest('.number')?.querySelector('input[type=number]');
+    if (box && box.value !== target.value) tell(box, target.value);
+  }, true);
+  setInterval(() => {
+    for (const [range, box] of pairs()) {
+      const [least, most, value] = [range.min, range.max, box.value].map(Number);
+      const wanted = Math.min(Math.max(value, least), most);
+      if (range === document.activeElement || Math.abs(Number(range.value) - wanted) < Number(range.step || 1)) continue;
+      following = true;
+      tell(range, String(wanted));
+      following = false;
+    }
+  }, 250);
+
   // Something was painted: said once, when the hand comes to rest.
   let painting, resting;
   const settle = () => {
     clearTimeout(resting);
     const box = document.querySelector(`#${painting} :is(textarea, input)`);
-    resting = setTimeout(() => {
-      if (!box) return;
-      box.value = String(Date.now());
-      box.dispatchEvent(new Event('input', {bubbles: true}));
-    }, 700);
+    resting = setTimeout(() => tell(box, String(Date.now())), 700);
   };
   document.addEventListener('pointerdown', (event) => {
     painting = event.target.closest?.('.painter')?.id.replace('_editor', '_stroke');
@@ -130,17 +166,11 @@
     for (let tries = 0; tries < 100 && !found(); tries++) await new Promise((go) => setTimeout(go, 50));
     if (fresh) await new Promise((go) => setTimeout(go, 800));
     const box = found();
-    if (!box) return;
-    box.value = `${picture}:${Date.now()}`;
-    box.dispatchEvent(new Event('input', {bubbles: true}));
+    tell(box, `${picture}:${Date.now()}`);
   });
 
   // A picture dropped on a prompt, or pasted there: what it was made with fills the form. A short text file is a prompt.
-  const write = (id, text) => {
-    const box = document.querySelector(`#${id} :is(textarea, input)`);
-    box.value = text;
-    box.dispatchEvent(new Event('input', {bubbles: true}));
-  };
+  const write = (id, text) => tell(document.querySelector(`#${id} :is(textarea, input)`), text);
   const read = async (name, data) => {
     const [, shown] = data.getData('text/uri-list').match(/\/easel\/(?:pictures|thumbnails)\/(\d+)/) ?? [];
     const file = data.files[0];

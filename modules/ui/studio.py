@@ -36,7 +36,6 @@ class Studio:
         self.form = page.forms[name] = Form(name)
         for field, component in page.top.fields.items():
             self.form.add(field, component)
-        self.sliders: list[tuple[gr.Slider, gr.Number]] = []
         with gr.Column(elem_id=name, elem_classes="studio"):
             self._prompts()
             self._actions()
@@ -153,6 +152,8 @@ class Studio:
         self.seen = gr.Textbox("{}", visible=False)
         self.changed = gr.Textbox("", visible="hidden")  # how often the models folder has changed
         self.timer = gr.Timer(IDLE)
+        # A listener for each field would cost a page more than all the rest: the page says when one has changed.
+        self.typed = gr.Textbox("", visible="hidden", elem_id=f"{self.name}_typed")
         self.arrival = gr.Textbox("", visible="hidden", elem_id=f"{self.name}_arrival")  # what another tab sends
         self.dropped = gr.Textbox("", visible="hidden", elem_id=f"{self.name}_dropped")  # a picture on the prompt
         self.panels: dict[str, gr.HTML] = {}
@@ -176,21 +177,24 @@ class Studio:
         self.form.add(name, box)
 
     def _number(self, name: str, value: float, bounds: tuple[float, float, float], slider: bool = True) -> None:
-        """A number box without bounds of its own (the request has them, and says so), and a slider to drag it by."""
+        """A number box without bounds of its own (the request has them, and says so), and a slider to drag it by.
+
+        `page.js` has them follow each other.
+        """
         least, most, step = bounds
         with gr.Column(elem_classes="number" + ("" if slider else " plain"), min_width=0):
             box = gr.Number(value, label=self.words(name), elem_id=f"{self.name}_{name}", step=step, min_width=0)
             self.form.add(name, box)
             if slider:
-                drag = gr.Slider(
+                gr.Slider(
                     least,
                     most,
                     value,
                     step=step,
                     label=self.words(name),
                     show_label=False,
+                    interactive=True,  # no listener of Gradio's asks for its value
                     buttons=[],
                     elem_id=f"{self.name}_{name}_slider",
                     min_width=0,
                 )
-                self.sliders.append((drag, box))
