@@ -33,6 +33,7 @@ from modules.ui.units import controls_of
 from modules.ui.watch import OWNER, Choice, Seen, packed, told
 from modules.words import Words
 
+PAINTED_OVER = ("init/", "mask/", "soft", "in_tiles", "tiles/", "unit_")  # the beginnings of fields
 SETTLE = 0.4  # seconds a change is given to settle before it is saved or counted
 
 
@@ -174,17 +175,13 @@ class Maker:
         return {self.form.components[name]: value for name, value in taken.items()}
 
     def taken(self, row: PictureRow) -> Iterator[tuple[str, Any]]:
-        """Yield each field that a picture sent here fills, with its value."""
-        if not row.id or row.recipe.postprocessing:  # it is what it says of itself, and its recipe is silent
-            yield from self.recalling.values(of_row(row, self.server))
-            return
-        recipe = row.recipe
-        known = {"prompt": recipe.prompt, "negative_prompt": recipe.negative_prompt, "seed": str(recipe.seed)}
-        if recipe.sampler in self.server.offers.samplers:
-            known |= {"sampler": recipe.sampler, "schedule": recipe.schedule}
-            yield from (("steps", recipe.steps), ("cfg_scale", recipe.cfg_scale))
-            yield from (("width", recipe.width), ("height", recipe.height))
-        yield from known.items()
+        """Yield each field that a picture sent here fills, with its value.
+
+        How a picture of our own was painted over concerns what it was made of, not what is made of it now.
+        """
+        for name, value in self.recalling.values(of_row(row, self.server)):
+            if not row.id or not name.startswith(PAINTED_OVER):
+                yield name, value
 
     def _forget_what_is_gone(self, kept: dict[str, Any]) -> None:
         catalog = self.server.catalog

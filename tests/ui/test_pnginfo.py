@@ -12,7 +12,9 @@ from PIL.PngImagePlugin import PngInfo as Chunks
 from starlette.datastructures import Headers
 
 from modules.images.compare import compare
-from modules.result import Picture, Recipe
+from modules.images.infotext import write
+from modules.request import Hires, Variation
+from modules.result import Picture, Recipe, UsedHires
 from modules.server.again import Change
 from modules.server.recall import recall_text
 from modules.server.server import Server
@@ -24,6 +26,7 @@ from modules.ui.tab import Page
 from modules.ui.tabs.controlnet import ControlNet
 from modules.ui.tabs.img2img import Img2img
 from modules.ui.tabs.pnginfo import PngInfo
+from modules.ui.tabs.txt2img import Txt2img
 from modules.ui.top import build_top
 from modules.ui.watch import OWNER
 from modules.words import load_words
@@ -31,7 +34,7 @@ from tests.ui.conftest import put_picture
 
 TEXT = (
     "a red circle, <script>alert(1)</script>\nNegative prompt: blur\nSteps: 7, Sampler: Euler a, CFG scale: 5, "
-    "Seed: 12, Size: 128x64, Model hash: 0123456789, Model: other, ENSD: 31337, RNG: CPU, Version: v1.10.1"
+    "Seed: 12, Size: 128x64, Model hash: 0123456789, Model: other, Eta: 0.5, RNG: CPU, Version: v1.10.1"
 )
 
 
@@ -83,7 +86,7 @@ def test_a_text_in_the_prompt_fills_the_form_and_the_rest_is_said(page: Page, to
     assert (filled["sampler"], filled["model"]) == ("Euler a", "starter")
     kept = page.server.forms.load(OWNER, "txt2img")
     assert {name: kept[name] for name in filled} == filled
-    assert len(toasts) == 1 and "ENSD" in toasts[0] and "<script>" not in toasts[0]
+    assert len(toasts) == 1 and "Eta" in toasts[0] and "<script>" not in toasts[0]
 
 
 def test_an_empty_prompt_reads_the_last_picture(page: Page, toasts: list[str]) -> None:
@@ -155,6 +158,38 @@ def test_a_picture_somebody_brought_is_sent_with_all_it_says(page: Page) -> None
     assert filled.keys() == {"prompt", "negative_prompt", "init/image", "width", "height"}
 
 
+def test_a_picture_of_our_own_is_sent_with_its_checkpoint_its_noise_and_its_second_pass(page: Page) -> None:
+    with page.blocks:
+        maker = Txt2img(page, "txt2img")
+    recipe = Recipe(
+        prompt="a star",
+        model="dreams",
+        sampler="Euler",
+        schedule="Karras",
+        steps=4,
+        cfg_scale=7,
+        width=64,
+        height=64,
+        seed=3,
+        noise_source="NV",
+        seed_delta=31337,
+        variation=Variation(seed=9, strength=0.5),
+        hires=UsedHires(asked=Hires(scale=1.5), width=96, height=96),
+    )
+    path = page.server.files.save(Picture(Image.new("RGB", (96, 96)), recipe))
+    row = page.server.library.add(path, recipe, write(recipe), "local")
+    assert (row.width, row.height) == (96, 96)
+    filled = named(maker, maker.arrive(f"{row.id}:1"))
+    assert (filled["model"], filled["width"], filled["noise_source"], filled["seed_delta"]) == (
+        "dreams",
+        64,
+        "NV",
+        31337,
+    )
+    assert (filled["variation/seed"], filled["variation/strength"]) == ("9", 0.5)
+    assert filled["hires_on"] and filled["hires/scale"] == 1.5
+
+
 def test_a_picture_that_was_made_larger_is_sent_with_what_it_was_before(page: Page) -> None:
     with page.blocks:
         maker = Img2img(page, "img2img")
@@ -171,7 +206,7 @@ def test_everything_a_picture_says_is_shown_as_text(page: Page) -> None:
         tab = PngInfo(page)
     about, offer, *_ = tab.show(brought(page.server), VISITOR)
     assert "&lt;script&gt;" in about and "<script>" not in about
-    for text in ("AUTOMATIC1111", "128 × 64", "There is no setting here for: ENSD.", 'data-send="inpaint"'):
+    for text in ("AUTOMATIC1111", "128 × 64", "There is no setting here for: Eta.", 'data-send="inpaint"'):
         assert text in about
     assert 'data-send="pnginfo"' not in about and 'data-act="again"' in offer
     about, offer, *_ = tab.show(brought(page.server, ""), VISITOR)
