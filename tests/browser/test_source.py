@@ -35,6 +35,16 @@ def put(studio: Studio, field: str, path: Path) -> Locator:
     return place
 
 
+def cleared(studio: Studio, field: str) -> None:
+    """Take away the picture that an earlier visit may have left there."""
+    place = studio.page.locator(f"#{field}_well")
+    expect(place.locator(".drop, [data-clear]").first).to_be_visible(timeout=PATIENCE)
+    studio.page.wait_for_timeout(1500)  # the form comes as it was kept
+    if place.locator("[data-clear]").count():
+        place.locator("[data-clear]").click()
+    expect(place.locator(".drop")).to_be_visible(timeout=PATIENCE)
+
+
 def finished(studio: Studio, tab: str, prompt: str) -> Image.Image:
     """Wait for the job of that prompt, and return the picture that the tab shows."""
     job = studio.until(prompt, "done", "failed")
@@ -83,6 +93,7 @@ def test_what_is_no_picture_is_refused_with_a_sentence_and_without_one_nothing_i
 ) -> None:
     studio = visit()
     front(studio.page, "Picture to picture")
+    cleared(studio, "img2img_init_image")
     page = tmp_path / "page.png"
     page.write_text("<!doctype html><script>alert(1)</script>")
     place = put(studio, "img2img_init_image", page)
