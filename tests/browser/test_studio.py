@@ -96,10 +96,14 @@ def test_another_device_sees_the_same_job(visit: Visit) -> None:
     for studio in (here, there):
         expect(studio.panel("progress")).to_contain_text("/150", timeout=PATIENCE)
         expect(studio.panel("queue")).to_contain_text("a house, seen twice")
-    for studio in (here, there):
-        expect(studio.panel("parameters")).to_contain_text("a house, seen twice", timeout=PATIENCE)
+    for _ in range(PATIENCE // 200):
+        if here.job("a house, seen twice")["pictures"]:
+            break
+        here.page.wait_for_timeout(200)
     here.page.keyboard.press("Escape")
     here.until("a house, seen twice", "stopped")
+    for studio in (here, there):
+        expect(studio.panel("parameters")).to_contain_text("a house, seen twice", timeout=PATIENCE)
     here.fill(batch_count=1)
 
 
