@@ -109,7 +109,9 @@ def test_a_picture_is_sent_to_another_tab_with_what_it_was_made_with(visit: Visi
     studio = visit()
     studio.generate(prompt="a green house on a yellow background", steps=4, seed=77)
     studio.until("a green house on a yellow background", "done")
-    studio.page.locator("#txt2img_parameters [data-send=img2img]").click(timeout=PATIENCE)
+    shown = studio.page.locator("#txt2img_parameters")
+    expect(shown).to_contain_text("a green house on a yellow background", timeout=PATIENCE)  # not the one before
+    shown.locator("[data-send=img2img]").click(timeout=PATIENCE)
     prompt = studio.page.locator("#img2img_prompt textarea")
     expect(prompt).to_have_value("a green house on a yellow background", timeout=PATIENCE)
     expect(studio.page.locator("#img2img_seed :is(textarea, input)").first).to_have_value("77")
