@@ -173,8 +173,8 @@ def test_a_picture_of_our_own_is_sent_with_its_checkpoint_its_noise_and_its_seco
         seed=3,
         noise_source="NV",
         seed_delta=31337,
-        variation=Variation(seed=9, strength=0.5),
-        hires=UsedHires(asked=Hires(scale=1.5), width=96, height=96),
+        variation=Variation.model_validate({"seed": 9, "strength": 0.5}),
+        hires=UsedHires(asked=Hires.model_validate({"scale": 1.5}), width=96, height=96),
     )
     path = page.server.files.save(Picture(Image.new("RGB", (96, 96)), recipe))
     row = page.server.library.add(path, recipe, write(recipe), "local")
