@@ -276,7 +276,7 @@ class Engine:
                         then = [wordings(shot, later.request.steps, request.steps) for shot in run.plain]
                         clean = paint(later, begin, call(later, then, begin=begin), part)
                     pictures = onion(whole, rings.decode)(clean)
-                    pictures = self.controls.kept(task, finished(canvas, pictures, begin.kept, clean))
+                    pictures = self.controls.kept(later or task, finished(canvas, pictures, begin.kept, clean))
                 networks = [
                     {**asked.hashes, "embedding": self.words.hashes(words, each, request.cfg_scale, emphasis)}
                     for each in said

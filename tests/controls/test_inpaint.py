@@ -98,6 +98,15 @@ def test_only_keeps_what_is_around_the_hole_and_harmonious_does_not(engine: Engi
     assert not np.array_equal(only[inside], original[inside])
 
 
+def test_what_is_kept_is_as_large_as_a_second_pass_makes_the_picture(engine: Engine, scene: str, hole: str) -> None:
+    unit = {"image": scene, "mask": hole, "model": "folder", "preprocessor": "inpaint_only"}
+    found = made(engine, controls=[unit], hires={"scale": 2})
+    assert found.shape == (192, 256, 3)
+    larger = np.asarray(engine.inputs.open(scene).resize((256, 192)), float)
+    away = np.abs(found - larger)[140:]  # far below the hole
+    assert away.mean() < 12, "it is the unit's own picture there, but for how it is made larger"
+
+
 MASKED = {"area": "masked", "padding": 8}
 
 
