@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +24,7 @@ CONV_IN = "unet.conv_in.weight"
 IMAGE_CHANNELS = (4, 8, 9)  # latents alone; with a picture to follow instructions on; with a mask and what is around it
 
 
-class UnetFamily:
+class UnetFamily(ABC):
     """A family of CLIP text encoders and a U-Net: a subclass says what is its own as data.
 
     `signs` are what a header must show. `silent`: an empty negative prompt is read as zeros. `example_vae`: a file a
@@ -43,9 +44,9 @@ class UnetFamily:
         """What cuts prompts into tokens: one for all models of the family, made when the first is loaded."""
         return ClipTokenizer()
 
+    @abstractmethod
     def readings(self, header: Header) -> tuple[Reading, ...]:
         """Return the text encoders a checkpoint must have, and how words are read with each."""
-        raise NotImplementedError
 
     def asks_network(self, header: Header) -> bool:
         """Return whether only the network itself can tell if it says noise or velocity."""
