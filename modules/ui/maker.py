@@ -121,7 +121,8 @@ class Maker:
         studio.read.click(self.recalling.read, parts["prompt"], filled, **QUEUED)
         self.page.timers[self.name] = watch.timer
         fresh = [*parts.values(), *watch.outputs, *studio.networks.outputs]
-        self.page.blocks.load(self.load, None, fresh, **QUIET)
+        loaded = self.page.blocks.load(self.load, None, fresh, **QUIET)
+        loaded.success(None, None, None, js=f"() => window.easel.restore('{self.name}')", **QUIET)
 
     def _connect_fields(self, parts: dict[str, Any]) -> None:
         """What a person types is saved as it settles; what a button fills in is saved at once."""

@@ -78,11 +78,25 @@
 
   // Gradio saves the form as it changes. What was typed while the server was away is sent when the page goes.
   const unsaved = new Map(Object.keys(forms).map((name) => [name, new Set()]));
-  window.easel = {saved: () => unsaved.get(tab())?.clear()};
+  // What is typed before the server has given a form its last values is put back over them.
+  const restored = new Set();
+  const early = new Map();
+  const WRITTEN = 'textarea, input[type=number], input[type=text]:not([role])';
+  const restore = (name) => setTimeout(() => {
+    restored.add(name);
+    for (const [box, text] of early) {
+      if (box.closest('.studio')?.id !== name) continue;
+      early.delete(box);
+      if (box.value !== text) tell(box, text);
+    }
+  }, 50); // until the values are on the page
+  window.easel = {saved: () => unsaved.get(tab())?.clear(), restore, restored};
   document.addEventListener('input', (event) => {
     for (const [name, fields] of unsaved) {
       const field = event.target.closest?.(`[id^="${name}_"]`)?.id.slice(name.length + 1);
-      if (forms[name].includes(field)) fields.add(field);
+      if (!forms[name].includes(field)) continue;
+      fields.add(field);
+      if (!restored.has(name) && event.target.matches(WRITTEN)) early.set(event.target, event.target.value);
     }
   }, true);
   window.addEventListener('pagehide', () => {

@@ -1,10 +1,14 @@
-"""The engine ÷ diffusers' own StableDiffusionPipeline: the same picture, weights, dtype, steps and threads."""
+"""The engine ÷ diffusers' own StableDiffusionPipeline: the same picture, weights, dtype, steps and threads.
+
+Sizes in pixels as arguments leave out the others.
+"""
 
 from __future__ import annotations
 
 import platform
 import subprocess
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -93,24 +97,22 @@ def peak_of(side: str, root: Path, dtype: str, size: int) -> float:
     return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
 
 
-def main() -> None:
+def main(sizes: Sequence[int]) -> None:
+    names = ("Easel", "diffusers")
     with full_size() as root:
         engine = Ours(root, "auto")
         engine(256)
         with engine.engine.models.borrow(engine.engine.catalog.find(NAME)) as model:
             dtype = {torch.bfloat16: "bf16", torch.float32: "fp32"}[model.dtype]
         pipeline = Theirs(root, dtype)
-        rows = []
-        for size, most in MOST_SECONDS.items():
+        for size in sizes:
             ours, theirs, work = in_turns(partial(engine, size), partial(pipeline, size), ROUNDS)
-            rows.append(Row(f"{size}×{size} (processor time {work:.3f})", ours, theirs, most))
-        show(f"Full size in {dtype}, {STEPS} steps: Easel ÷ diffusers' pipeline", rows, "s", ("Easel", "diffusers"))
+            row = Row(f"{size}×{size} (processor time {work:.3f})", ours, theirs, MOST_SECONDS[size])
+            show(f"Full size in {dtype}, {STEPS} steps: Easel ÷ diffusers' pipeline", [row], "s", names)
         del engine, pipeline, model
-        rows = [
-            Row(f"{size}×{size}", peak_of("ours", root, dtype, size), peak_of("theirs", root, dtype, size), MOST_MEMORY)
-            for size in MOST_SECONDS
-        ]
-        show(f"Full size in {dtype}: peak of memory", rows, "GiB", ("Easel", "diffusers"))
+        for size in sizes:
+            held = (peak_of(side, root, dtype, size) for side in ("ours", "theirs"))
+            show(f"Full size in {dtype}: peak of memory", [Row(f"{size}×{size}", *held, MOST_MEMORY)], "GiB", names)
 
 
 if __name__ == "__main__":
@@ -120,4 +122,4 @@ if __name__ == "__main__":
         make(int(size))
         say(str(peak()))
     else:
-        main()
+        main([int(size) for size in sys.argv[1:]] or [*MOST_SECONDS])

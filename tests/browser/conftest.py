@@ -75,7 +75,8 @@ class Studio:
 
     def open(self) -> "Studio":
         self.page.goto(self.address)
-        expect(self.panel("queue").get_by_role("heading").first).to_be_visible(timeout=PATIENCE)  # the form is there
+        expect(self.panel("queue").get_by_role("heading").first).to_be_visible(timeout=PATIENCE)
+        self.page.wait_for_function("window.easel.restored.has('txt2img')", timeout=PATIENCE)  # the form is there
         return self
 
     def box(self, field: str) -> Locator:
@@ -166,6 +167,14 @@ class serving:  # noqa: N801 - reads as a word in `with serving(...)`
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+
+@pytest.fixture(autouse=True)
+def patience() -> Iterator[None]:
+    """Wait longer for what is expected than Playwright does by itself: the machine may be busy."""
+    expect.set_options(timeout=PATIENCE // 4)
+    yield
+    expect.set_options(timeout=5_000)
 
 
 @pytest.fixture(scope="package")

@@ -58,14 +58,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return data
 
 
-@pytest.fixture(scope="module", autouse=True)
-def patience() -> Iterator[None]:
-    """Every expectation may take its time: the machine may be busy."""
-    expect.set_options(timeout=8000)
-    yield
-    expect.set_options(timeout=5_000)
-
-
 @pytest.fixture(scope="module")
 def address(folder: Path) -> Iterator[str]:
     with serving(["-m", "tests.ui.drawing", "0", str(folder), "0.1"], folder) as found:
