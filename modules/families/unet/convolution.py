@@ -4,6 +4,9 @@ Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2015), sect
 products instead of 144, and as matrix products they run at the processor's best rate. The answers differ from the
 direct method's by rounding: about 1e-5 of the largest. oneDNN has this method for AVX-512 only and torch never asks
 for it. Half precision would lose too much to it and is left alone.
+
+Where a picture has too few pixels for it, the direct method is asked with the channels apart: with them side by side
+oneDNN would bring the whole kernel into another order first, which then takes up to half as long as the products.
 """
 
 from __future__ import annotations
@@ -36,20 +39,20 @@ _ANSWER = ((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0, 1, 
 
 
 class WinogradConv2d(nn.Conv2d):
-    """A 3×3 convolution of stride 1 that keeps the picture's size. Where Winograd does not pay it is the direct one.
+    """A 3×3 convolution of stride 1 that keeps the picture's size, by Winograd or, of few pixels, the direct one.
 
     The kernel is transformed at each call: nothing is kept, so weights may be patched at any time.
     """
 
     def forward(self, input: Tensor) -> Tensor:
         """Return (B, O, h, w) of (B, I, h, w). How it is computed depends on no other picture of the batch."""
-        return _winograd(input, self.weight, self.bias) if self._pays(input) else super().forward(input)
-
-    def _pays(self, x: Tensor) -> bool:
-        most, least = max(self.in_channels, self.out_channels), min(self.in_channels, self.out_channels)
-        # Transforming the kernel costs as much as `most` pixels' worth of products, about.
-        enough = least >= FEWEST and 4 * x.shape[-2] * x.shape[-1] >= 3 * most
-        return enough and x.dtype == torch.float32 and x.device.type == "cpu" and not torch.is_grad_enabled()
+        exact = input.dtype == torch.float32 and input.device.type == "cpu" and not torch.is_grad_enabled()
+        if not exact or min(self.in_channels, self.out_channels) < FEWEST:
+            return super().forward(input)
+        # Transforming the kernel costs as much as so many pixels' worth of products as there are channels, about.
+        if 4 * input.shape[-2] * input.shape[-1] >= 3 * max(self.in_channels, self.out_channels):
+            return _winograd(input, self.weight, self.bias)
+        return super().forward(input.contiguous()).contiguous(memory_format=torch.channels_last)
 
 
 def quicken(module: nn.Module) -> None:
