@@ -78,7 +78,10 @@
 
   // Gradio saves the form as it changes. What was typed while the server was away is sent when the page goes.
   const unsaved = new Map(Object.keys(forms).map((name) => [name, new Set()]));
-  window.easel = {saved: () => unsaved.get(tab())?.clear()};
+  window.easel = {
+    saved: () => unsaved.get(tab())?.clear(),
+    forget: () => unsaved.forEach((fields) => fields.clear()), // the server has given a form other values
+  };
   document.addEventListener('input', (event) => {
     for (const [name, fields] of unsaved) {
       const field = event.target.closest?.(`[id^="${name}_"]`)?.id.slice(name.length + 1);
