@@ -35,8 +35,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(asked: Namespace, words: Words) -> int:
-    from modules.commands.rooms import settings_of
+    from modules.commands.rooms import mend_settings, settings_of
 
+    if aside := mend_settings(asked):
+        print(words.say("cli.settings_aside", file=aside), file=sys.stderr)
     settings = settings_of(asked)
     if asked.list:
         from modules.commands.listing import show_offers

@@ -1,15 +1,18 @@
 """The settings of one run: file, environment and command line, frozen before anything starts."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, PrivateAttr, SecretStr, field_validator
 from pydantic_settings import (
     BaseSettings,
     JsonConfigSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
+
+from modules.options import row_names
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -48,25 +51,49 @@ class Settings(BaseSettings):
 
     database: str = ""  # an SQLAlchemy URL; empty: SQLite in the state folder
     start_paused: bool = False
-    lease_seconds: float = Field(default=30.0, gt=0)
-    max_deaths: int = Field(default=2, ge=1)  # a job whose worker died this often is set aside
+    lease_seconds: float = Field(default=30.0, ge=1, le=3600)
+    max_deaths: int = Field(default=2, ge=1, le=100)  # a job whose worker died this often is set aside
 
     device: str = "auto"  # auto, cpu, cuda, cuda:1, ...
     dtype: Literal["auto", "fp32", "fp16", "bf16"] = "auto"
-    # what stands beside the checkpoint on top of the page, by A1111's names
-    quicksettings: tuple[Literal["sd_model_checkpoint", "sd_vae", "CLIP_stop_at_last_layers", "emphasis"], ...] = (
+    # what stands on top of the page, in this order: A1111's names of what all tabs share, and options by their names
+    quicksettings: tuple[str, ...] = (
         "sd_model_checkpoint",
         "sd_vae",
         "CLIP_stop_at_last_layers",
     )
     controlnet_units: int = Field(default=3, ge=1, le=10)  # on the page; a request takes ten
-    models_in_memory: int = Field(default=3, ge=1)  # checkpoints that stay loaded, as long as there is room
-    memory_reserve: float = Field(default=2.0, ge=0)  # GiB of main memory, and of a GPU's, that models leave free
+    models_in_memory: int = Field(default=3, ge=1, le=100)  # checkpoints that stay loaded, as long as there is room
+    memory_reserve: float = Field(default=2.0, ge=0, le=1024)  # GiB of main memory, and of a GPU's, left free
     offload: Literal["auto", "none", "medvram", "lowvram"] = "auto"  # what of a model is on a GPU at once
     upscale_tile: int = Field(default=256, ge=0, le=4096)  # pixels of a tile that an upscaler sees at once; 0: all
     upscale_overlap: int = Field(default=16, ge=0, le=256)  # pixels that neighbouring tiles have in common
-    preview_every: int = Field(default=1, ge=0)  # steps between live previews; 0: none
+    preview_every: int = Field(default=1, ge=0, le=150)  # steps between live previews; 0: none
     disable_all_extensions: bool = False
+
+    _given: frozenset[str] = PrivateAttr(default=frozenset())
+
+    @classmethod
+    def of_command_line(cls, given: Mapping[str, Any]) -> Self:
+        """Return the settings with those that a command line gave, which are remembered as `given`."""
+        made = cls(**given)
+        made._given = frozenset(given)
+        return made
+
+    @property
+    def given(self) -> frozenset[str]:
+        """The names of the settings that the command line gave: no file changes them."""
+        return self._given
+
+    @field_validator("quicksettings")
+    @classmethod
+    def _in_the_row(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Each name once, and none that the row cannot hold."""
+        allowed = row_names(cls.model_fields)
+        unknown = [name for name in names if name not in allowed]
+        if unknown:
+            raise ValueError(f"{unknown[0][:60]} is none of {', '.join(allowed)}")
+        return tuple(dict.fromkeys(names))
 
     @property
     def models(self) -> Path:

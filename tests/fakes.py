@@ -5,7 +5,7 @@ import random
 import resource
 import signal
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -81,12 +81,14 @@ def fake_recipe(request: Request, shot: Shot, job: str = "") -> Recipe:
 class FakeEngine:
     """Draws one colour for each seed, and keeps two models.
 
-    Some prompts misbehave: poison kills, fail raises, hang never returns; "what comes?" notes the model foreseen.
+    Some prompts misbehave: poison kills, fail raises, hang never returns; "what comes?" notes the model foreseen,
+    "which settings?" some of the settings that hold.
     """
 
     device = "cpu"
 
-    def __init__(self, seconds: float = 0.0) -> None:
+    def __init__(self, seconds: float = 0.0, settings: Settings | None = None) -> None:
+        self.settings = settings or Settings()
         self.seconds = seconds  # for each step
         self.foreseen = ""
         self.models: list[str] = []
@@ -128,6 +130,9 @@ class FakeEngine:
 
     def foresee(self, name: str) -> None:
         self.foreseen = name
+
+    def adopt(self, values: Mapping[str, Any]) -> None:
+        self.settings = self.settings.model_copy(update=dict(values))
 
     def make_file(self, task: FileTask, report: Report) -> Path:
         """Count to ten, and make nothing."""
@@ -191,6 +196,9 @@ class FakeEngine:
             while not self.foreseen and time.monotonic() < until_foreseen:
                 time.sleep(0.01)
             report.tell(Note(key="foreseen", values={"model": self.foreseen}))
+        elif prompt == "which settings?":
+            values = {"preview_every": self.settings.preview_every, "dtype": self.settings.dtype}
+            report.tell(Note(key="settings", values=values))
         elif prompt == "poison":
             os.kill(os.getpid(), signal.SIGKILL)
         elif prompt == "fail":
@@ -210,7 +218,7 @@ def _drawn(recipe: Recipe) -> Image.Image:
 
 
 def make_fake_engine(settings: Settings, seconds: float = 0.0) -> FakeEngine:
-    return FakeEngine(seconds)
+    return FakeEngine(seconds, settings)
 
 
 def make_limited_engine(settings: Settings, largest: int) -> FakeEngine:

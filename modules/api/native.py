@@ -163,7 +163,7 @@ def _forms(server: Server, forms: Mapping[str, Collection[str]]) -> APIRouter:
         known = {name: value for name, value in values.items() if name in forms[tab]}
         if sum(len(value) for value in known.values()) > LARGEST:
             raise HTTPException(413)
-        server.forms.save(LOCAL, tab, {**server.forms.load(LOCAL, tab), **known})
+        server.forms.update(LOCAL, tab, known)
         return Response(status_code=204)
 
     return routes

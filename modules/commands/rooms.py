@@ -1,7 +1,9 @@
 """What every command begins with: the settings, and the built-in variants by where they lie."""
 
 import argparse
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -11,7 +13,8 @@ from modules.commands.arguments import MODEL_FOLDERS
 from modules.errors import SetupError
 from modules.plugins import Side, folder_modules
 from modules.server.launch import ROOMS
-from modules.settings import Settings
+from modules.server.settings_file import SettingsFile
+from modules.settings import ROOT, Settings
 
 PAGE = (*ROOMS, "modules.ui.tabs")
 NEEDS_TORCH = ("modules.sampling.noise",)  # offers nothing, and the web process must not import it
@@ -29,13 +32,26 @@ def settings_of(asked: argparse.Namespace) -> Settings:
     The value may come from the command line, from an `EASEL_*` variable or from `.easel/settings.json`.
     """
     try:
-        return Settings(**_given(vars(asked)))
+        return Settings.of_command_line(_given(vars(asked)))
     except ValidationError as error:
         fault = error.errors()[0]
         name = ".".join(map(str, fault["loc"]))
         raise SetupError("setting", name=name, value=str(fault["input"])[:60], reason=fault["msg"]) from error
     except (SettingsError, ValueError, OSError) as error:
         raise SetupError("settings_unreadable", reason=str(error)) from error
+
+
+def mend_settings(asked: argparse.Namespace) -> str:
+    """Set a settings file aside that cannot be read; return the name it has now, "" when there is no such file.
+
+    Raises `SetupError` when that cannot be done.
+    """
+    given = _given(vars(asked))
+    folder = given.get("data_dir") or os.environ.get("EASEL_DATA_DIR") or ROOT
+    try:
+        return SettingsFile.of(Path(folder)).mend()
+    except OSError as error:
+        raise SetupError("settings_unreadable", reason=error.strerror or str(error)) from error
 
 
 def _given(asked: Mapping[str, Any]) -> dict[str, Any]:

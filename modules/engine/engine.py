@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from PIL import Image
@@ -98,6 +98,12 @@ class Engine:
         self.controls = Controls(catalog, plugins, self.inputs, Annotators.of(settings, self.device))
         self._encoder: Encoder | None = None
         self._exact: set[tuple[ModelFile, ModelFile | None]] = set()  # whose decoding needs float32
+
+    def adopt(self, values: Mapping[str, Any]) -> None:
+        """Let settings that may change between two jobs hold from now on: previews, memory, the upscalers' tiles."""
+        self.settings = self.settings.model_copy(update=dict(values))
+        self.models.limit(limits_of(self.settings))
+        self.upscaling.cut(self.settings.upscale_tile, self.settings.upscale_overlap)
 
     def offers(self) -> Offers:
         """Return what this process can do, by name."""

@@ -47,6 +47,10 @@ class Upscaling:
         self._make_room = make_room
         self._kept: OrderedDict[Path, tuple[Stamp, Network | Restorer]] = OrderedDict()  # the one used last at the end
 
+    def cut(self, tile: int, overlap: int) -> None:
+        """Let networks see tiles of other sizes from now on (pixels; a tile of 0 is the whole image)."""
+        self._tile, self._overlap = tile, overlap
+
     def enlarge(self, name: str, image: Image.Image, size: Size, tell: Tell, report: Report) -> Image.Image:
         """Return an RGB or RGBA `image` at exactly `size`, made by the upscaler of that name.
 

@@ -101,6 +101,10 @@ class ModelManager:
         kept = self._kept.get(file.path)
         return kept is not None and kept.key == _key(file) and kept.vae_key == _vae_key(vae)
 
+    def limit(self, limits: Limits) -> None:
+        """Let other limits hold from now on; what is loaded too much goes when the next model comes."""
+        self._limits = limits
+
     def resident(self, beside: Callable[[Model], int] = lambda model: 0) -> tuple[Resident, ...]:
         """Return what is in memory, the model used last at the end.
 

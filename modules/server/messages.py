@@ -1,6 +1,6 @@
 """What goes over the pipe between the server and a worker, and what an engine must be able to do."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
@@ -51,6 +51,10 @@ class Engine(Protocol):
 
     def unload(self, name: str) -> None:
         """Let go of the checkpoint of that name; nothing happens when it is not loaded. Empty: of everything."""
+        ...
+
+    def adopt(self, values: Mapping[str, Any]) -> None:
+        """Let settings that may change between two jobs hold from now on; `values` by their names."""
         ...
 
     def foresee(self, name: str) -> None:
@@ -126,6 +130,18 @@ class Next:
     name: str
 
 
+@dataclass(frozen=True)
+class Adopt:
+    """These settings, by name, hold from the next job on."""
+
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Leave:
+    """End when no job is at work; another process takes over."""
+
+
 # from the worker
 
 
@@ -191,7 +207,7 @@ class Unable:
     detail: str
 
 
-Order = Load | Unload
+Order = Load | Unload | Adopt | Leave
 ToWorker = Take | Wish | Order | Next
 FromWorker = Hello | Holding | Answered | Told | Saved | Ended | Unable
 

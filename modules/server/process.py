@@ -4,14 +4,16 @@ import contextlib
 import multiprocessing
 import queue
 import threading
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from modules.errors import EaselError
-from modules.server.messages import Order, WorkerState
+from modules.server.messages import Adopt, Leave, Order, WorkerState
 from modules.server.shift import Post, Shift
+from modules.settings import Settings
 
 _LONGEST_REST = 30.0  # seconds between attempts to start a worker that keeps dying
 _FIRST_REST = 0.25
@@ -61,6 +63,8 @@ class Supervisor:
 
     def __init__(self, name: str, post: Post) -> None:
         self._post = post
+        self._serving = post.settings
+        self._lock = threading.Lock()
         self._board = Board(WorkerState(name, post.settings.device, "starting"))
         self._bell = Bell()
         self._ending = threading.Event()
@@ -73,6 +77,11 @@ class Supervisor:
         """The worker as it is now."""
         return self._board.state
 
+    @property
+    def serving(self) -> Settings:
+        """The settings of the process that is at work."""
+        return self._serving
+
     def start(self) -> None:
         """Begin."""
         self._thread.start()
@@ -81,6 +90,20 @@ class Supervisor:
         """Have the worker load or unload a model once it is free; a worker that is not there yet does so when it is."""
         self._orders.put(order)
         self._bell.ring()
+
+    def adopt(self, now: Mapping[str, Any], later: Mapping[str, Any]) -> None:
+        """Have the settings `now`, by name, hold from the next job on, and those of `later` in the next process."""
+        with self._lock:
+            self._serving = self._serving.model_copy(update=dict(now))
+            settings = self._post.settings.model_copy(update={**now, **later})
+            self._post = replace(self._post, settings=settings)
+        if now:
+            self.order(Adopt(dict(now)))
+
+    def restart(self) -> None:
+        """Have another process take over after the job at work, where it would have other settings."""
+        if self._serving != self._post.settings:
+            self.order(Leave())
 
     def end(self) -> None:
         """Ask the worker to end; its job goes back to the queue."""
@@ -97,12 +120,15 @@ class Supervisor:
         deaths = 0
         while not self._ending.is_set():
             finished = 0
-            shift = Shift(self._post, self._board, self._bell, self._orders, self._ending)
+            with self._lock:
+                post = self._post
+                self._serving = post.settings
+            shift = Shift(post, self._board, self._bell, self._orders, self._ending)
             try:
                 finished = shift.serve()
             except (EaselError, SQLAlchemyError, OSError) as error:  # no room for a process or a record: try again
                 self._board.show(stage="lost", detail=str(error))
-            deaths = 0 if finished else deaths + 1
+            deaths = 0 if finished or shift.left else deaths + 1
             if deaths and not self._ending.is_set():
                 self._ending.wait(min(_LONGEST_REST, _FIRST_REST * 2 ** (deaths - 1)))
         self._bell.close()

@@ -36,6 +36,7 @@ from modules.server.forms import Forms
 from modules.server.jobs import UNKNOWN_SIZE, Jobs
 from modules.server.launch import make_engine
 from modules.server.messages import EngineFactory, Hello, Load, Order, Unload, WorkerState
+from modules.server.options import Options
 from modules.server.process import Supervisor
 from modules.server.recovery import Registry
 from modules.server.shift import Post
@@ -102,6 +103,7 @@ class Server:
             for device in devices
         ]
         self._supervisors = [Supervisor(f"worker {place}", post) for place, post in enumerate(posts, 1)]
+        self.options = Options(settings, self._supervisors)
         self._started = 0.0
         self._ending = threading.Event()
         self._taking_in = threading.Thread(target=self._take_in, name="taking in pictures", daemon=True)

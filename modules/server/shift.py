@@ -22,6 +22,7 @@ from modules.server.messages import (
     FromWorker,
     Hello,
     Holding,
+    Leave,
     Load,
     Next,
     Order,
@@ -101,6 +102,7 @@ class Shift:
         )
         self._worker = ""
         self._ready = False
+        self.left = False  # whether it was asked to make room for another process
         self._job: Taken | None = None
         self._next = ""  # the model of the job after this one, as far as it was told
         self._made = 0
@@ -166,7 +168,9 @@ class Shift:
             except queue.Empty:
                 return
             self._send(order)
-            if isinstance(order, Load) and self._job is None:
+            if isinstance(order, Leave):
+                self._ready, self.left = False, True  # it takes no further job
+            elif isinstance(order, Load) and self._job is None:
                 self._board.show(stage="loading", model=order.name)
 
     def _relay_next(self) -> None:
@@ -278,7 +282,9 @@ class Shift:
         finally:
             self._connection.close()
             self._post.registry.strike(self._worker)
-        if not wanted:
+        if self.left and self._job is None:
+            self._board.show(stage="starting")
+        elif not wanted:
             self._board.show(stage="lost", detail=self._last_words.detail if self._last_words else how)
 
 

@@ -21,12 +21,14 @@ from modules.images.files import PictureFiles, save_text
 from modules.request import Request
 from modules.result import CAPTION, Picture
 from modules.server.messages import (
+    Adopt,
     Answered,
     Ended,
     Engine,
     EngineFactory,
     Hello,
     Holding,
+    Leave,
     Load,
     Next,
     Order,
@@ -62,23 +64,31 @@ def serve(connection: Connection, settings: Settings, factory: EngineFactory) ->
     memory = _Memory(connection, engine)
     while True:
         task = inbox.next()
+        if isinstance(task, Leave):
+            return
         line = _Line(connection, inbox, task.job if isinstance(task, Take) else "", memory)
         try:
             answer = _do(task, engine, files, line)
         except Exception as error:  # noqa: BLE001 - the job, or what a person wanted, fails with what it was
             answer = _failed(task, error)
         memory.tell()
-        connection.send(answer)
+        if answer is not None:
+            connection.send(answer)
 
 
-def _do(task: Take | Order, engine: Engine, files: PictureFiles, line: "_Line") -> Ended | Answered:
-    """Do a job, or load or unload what a person asked for."""
+def _do(
+    task: Take | Load | Unload | Adopt, engine: Engine, files: PictureFiles, line: "_Line"
+) -> Ended | Answered | None:
+    """Do a job, or load or unload what a person asked for, or let settings hold."""
     if isinstance(task, Load):
         engine.load(task.name)
         return Answered()
     if isinstance(task, Unload):
         engine.unload(task.name)
         return Answered()
+    if isinstance(task, Adopt):
+        engine.adopt(task.values)
+        return None
     if isinstance(task.task, Request):
         for picture, path in engine.generate(task.task, line, files.save, task.job, task.done):
             line.hand_in(picture, path)
@@ -169,7 +179,7 @@ class _Inbox:
                 with self._lock:
                     self._wishes.clear()
                 self._tasks.put(message)
-            elif isinstance(message, Load | Unload):
+            elif isinstance(message, Order):
                 self._tasks.put(message)
             elif isinstance(message, Next):
                 if self._foresee is not None:

@@ -35,6 +35,7 @@ STYLES = (
     "extras.css",
     "pile.css",
     "pnginfo.css",
+    "settings.css",
 )
 LABELLED = frozenset({"model", "vae"})  # fields whose box shows a label, not the value
 
@@ -88,6 +89,7 @@ def _build_page(server: Server, words: PageWords) -> tuple[gr.Blocks, dict[str, 
                     tab.build(page)
         for name, each in shown.items():
             each.select(partial(_pace, page, name), None, [*page.timers.values()], **QUIET)
+        top.quick.connect(blocks)
         gr.HTML(_footer(), apply_default_css=False, js_on_load=None, elem_id="footer")
     return blocks, page.forms
 

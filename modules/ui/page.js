@@ -90,7 +90,12 @@
       if (box.value !== text) tell(box, text);
     }
   }, 50); // until the values are on the page
-  window.easel = {saved: () => unsaved.get(tab())?.clear(), restore, restored};
+  window.easel = {
+    saved: () => unsaved.get(tab())?.clear(),
+    forget: () => unsaved.forEach((fields) => fields.clear()), // the server has given a form other values
+    restore,
+    restored,
+  };
   document.addEventListener('input', (event) => {
     for (const [name, fields] of unsaved) {
       const field = event.target.closest?.(`[id^="${name}_"]`)?.id.slice(name.length + 1);

@@ -58,7 +58,8 @@ def explain(error: EaselError, words: Words) -> str:
 
 def sentence(key: str, values: Mapping[str, object], words: Words) -> str:
     """Return the sentence `key` of `errors.json`; a `field` among `values` is called as the page calls it."""
-    labels = [label for room in ("ui", "extras") if (label := f"{room}.{values.get('field')}") in words.sentences]
+    rooms = ("ui", "extras", "settings")
+    labels = [label for room in rooms if (label := f"{room}.{values.get('field')}") in words.sentences]
     named = {"field": words.say(labels[0])} if labels else {}
     return words.say(f"errors.{key}", **{**values, **named})
 

@@ -140,8 +140,10 @@ class Studio:
             texts = (self.words("noise_cpu"), self.words("noise_gpu"), self.words("noise_nv"))
             sources = [*zip(texts, get_args(NoiseSource), strict=True)]
             label, name = self.words("noise_source"), f"{self.name}_noise_source"
-            self.form.add("noise_source", gr.Dropdown(sources, value="CPU", label=label, elem_id=name, min_width=0))
-            self._plain("seed_delta", self.words("seed_delta"), 1)
+            if "noise_source" not in self.form.components:
+                self.form.add("noise_source", gr.Dropdown(sources, value="CPU", label=label, elem_id=name, min_width=0))
+            if "seed_delta" not in self.form.components:
+                self._plain("seed_delta", self.words("seed_delta"), 1)
 
     def _plain(self, field: str, label: Any, step: float) -> None:
         """A number box under its label."""

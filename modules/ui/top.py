@@ -3,19 +3,23 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import gradio as gr
 from gradio.components import Component
 
 from modules.model_manager.autoencoders import AUTOMATIC, OWN
 from modules.model_manager.catalog import Catalog
+from modules.options import SHARED
 from modules.request import Request
 from modules.server.server import Server
 from modules.ui.markup import Html, element
 from modules.ui.page_words import PageWords
 from modules.ui.panel import panel
+from modules.ui.quick import Quick
 from modules.words import Words
 
+NOISES = MappingProxyType({"CPU": "noise_cpu", "GPU": "noise_gpu", "NV": "noise_nv"})
 # What the request calls the ways to read emphasis -> how the page does.
 EMPHASES = MappingProxyType(
     {
@@ -29,58 +33,71 @@ EMPHASES = MappingProxyType(
 
 @dataclass(frozen=True)
 class Top:
-    """The components of the row; `fields` are keyed by the request field they fill."""
+    """The components of the row; `fields` are keyed by the request field they fill, `quick` has the options."""
 
     model: gr.Dropdown
     refresh: gr.Button
     fields: Mapping[str, Component]
     health: gr.HTML
+    quick: Quick
 
 
 def build_top(server: Server, words: PageWords) -> Top:
-    """Build the row. The checkpoint is always there, VAE, clip skip and emphasis where `quicksettings` names them."""
+    """Build the row: what `quicksettings` names, in its order. The checkpoint is always there, first if not named.
+
+    What is a field of a request fills every form; an option of the settings is built by `modules.ui.quick`.
+    """
+    names = server.settings.quicksettings
+    if "sd_model_checkpoint" not in names:
+        names = ("sd_model_checkpoint", *names)
+    fields: dict[str, Component] = {}
+    quick = Quick(server, words)
     with gr.Row(elem_id="top"):
         gr.HTML(_brand(), apply_default_css=False, js_on_load=None, elem_classes="brand")
         with gr.Row(elem_classes="quick"):
-            fields: dict[str, Component] = {}
-            with gr.Row(elem_classes="checkpoint"):
-                # A name that is not in the list reaches the server all the same, which answers with the allowed ones.
-                model = gr.Dropdown(
-                    checkpoints(server.catalog),
-                    value=_first(server.catalog),
-                    label=words("model"),
-                    elem_id="txt2img_model",
-                    allow_custom_value=True,
-                    min_width=0,
-                )
-                refresh = gr.Button(words("refresh_models"), elem_id="refresh_models", elem_classes="tool", min_width=0)
-            fields["model"] = model
-            for name in server.settings.quicksettings:
-                if name == "sd_vae":
-                    fields["vae"] = gr.Dropdown(
-                        vaes(server.catalog, words.heard(None)),
-                        value=Request.model_fields["vae"].default,
-                        label=words("vae"),
-                        elem_id="txt2img_vae",
-                        allow_custom_value=True,
-                        min_width=0,
-                    )
-                elif name == "CLIP_stop_at_last_layers":
-                    first = Request.model_fields["clip_skip"].default
-                    fields["clip_skip"] = gr.Number(
-                        first, label=words("clip_skip"), elem_id="txt2img_clip_skip", step=1, min_width=0
-                    )
-                elif name == "emphasis":
-                    fields["emphasis"] = gr.Dropdown(
-                        [(words.heard(None).say(f"ui.{key}"), value) for value, key in EMPHASES.items()],
-                        value=Request.model_fields["emphasis"].default,
-                        label=words("emphasis"),
-                        elem_id="txt2img_emphasis",
-                        allow_custom_value=True,
-                        min_width=0,
-                    )
+            for name in names:
+                if name == "sd_model_checkpoint":
+                    model, refresh = _checkpoint(server, words)
+                    fields["model"] = model
+                elif name in SHARED:
+                    fields[SHARED[name]] = _shared(SHARED[name], server, words)
+                else:
+                    quick.add(name)
         health = panel("health")
-    return Top(model, refresh, fields, health)
+    return Top(model, refresh, fields, health, quick)
+
+
+def _checkpoint(server: Server, words: PageWords) -> tuple[gr.Dropdown, gr.Button]:
+    with gr.Row(elem_classes="checkpoint"):
+        # A name that is not in the list reaches the server all the same, which answers with the allowed ones.
+        model = gr.Dropdown(
+            checkpoints(server.catalog),
+            value=_first(server.catalog),
+            label=words("model"),
+            elem_id="txt2img_model",
+            allow_custom_value=True,
+            min_width=0,
+        )
+        refresh = gr.Button(words("refresh_models"), elem_id="refresh_models", elem_classes="tool", min_width=0)
+    return model, refresh
+
+
+def _shared(field: str, server: Server, words: PageWords) -> Component:
+    """Build the field of a request that every tab shares."""
+    heard = words.heard(None)
+    own: dict[str, Any] = {
+        "value": Request.model_fields[field].default,
+        "label": words(field),
+        "elem_id": f"txt2img_{field}",
+        "min_width": 0,
+    }
+    if field == "vae":
+        return gr.Dropdown(vaes(server.catalog, heard), allow_custom_value=True, **own)
+    names = {"emphasis": EMPHASES, "noise_source": NOISES}.get(field)
+    if names is None:
+        return gr.Number(step=1, **own)
+    choices = [(heard.say(f"ui.{key}"), value) for value, key in names.items()]
+    return gr.Dropdown(choices, allow_custom_value=True, **own)
 
 
 def checkpoints(catalog: Catalog) -> list[tuple[str, str]]:

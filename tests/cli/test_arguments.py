@@ -53,11 +53,26 @@ def test_port_must_be_one(port: str) -> None:
         settings("--port", port)
 
 
-def test_broken_settings_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_broken_settings_file_is_set_aside_and_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / ".easel").mkdir()
     (tmp_path / ".easel" / "settings.json").write_text("{")
+    main(["doctor", "--data-dir", str(tmp_path)])
+    assert "It was set aside as settings-broken-" in capsys.readouterr().err
+    (aside,) = (tmp_path / ".easel").glob("settings-broken-*.json")
+    assert aside.read_text() == "{" and not (tmp_path / ".easel" / "settings.json").exists()
+
+
+def test_a_setting_that_cannot_be_used_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / ".easel").mkdir()
+    (tmp_path / ".easel" / "settings.json").write_text('{"quicksettings": ["everything"]}')
     assert main(["doctor", "--data-dir", str(tmp_path)]) == 1
-    assert "settings cannot be read" in capsys.readouterr().err
+    assert "quicksettings" in capsys.readouterr().err and (tmp_path / ".easel" / "settings.json").exists()
+
+
+def test_what_the_command_line_gave_is_remembered(tmp_path: Path) -> None:
+    made = settings("--data-dir", str(tmp_path), "--listen", "--preview-every", "5")
+    assert made.given == {"data_dir", "host", "preview_every"}
+    assert made.model_copy(update={"device": "cpu"}).given == made.given
 
 
 @pytest.mark.parametrize("argv", [["--nothing"], ["serve"], ["generate", "--lis"], ["--theme", "green"]])

@@ -8,10 +8,10 @@ import base64
 import io
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from PIL import Image, ImageDraw
 
@@ -67,6 +67,9 @@ class DrawingEngine:
 
     def foresee(self, name: str) -> None:
         pass
+
+    def adopt(self, values: Mapping[str, Any]) -> None:
+        self.settings = self.settings.model_copy(update=dict(values))
 
     def make_file(self, task: FileTask, report: "Report") -> Path:
         """Take the time of twenty steps, and make nothing."""

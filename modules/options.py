@@ -1,0 +1,100 @@
+"""The options: which settings a person may change on the page, in which group, and when a change holds.
+
+A field of `Settings` becomes an option by one line here, and by its name and what it does in two sentences of
+`locale/*/settings.json` (`<key>` and `<key>_about`; `<key>_is_<value>` where a value has a name of its own). Its type,
+its bounds and its default are the field's. A field that is no option has its reason in `KEPT`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+
+Holds = Literal["now", "worker", "start"]
+"""When a change holds: at once, when the workers have begun anew, or when Easel is started the next time."""
+Kind = Literal["switch", "whole", "number", "choice", "text", "row"]
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option: the field of `Settings` that it is, its group on the page, when it holds, and what A1111 calls it."""
+
+    key: str
+    group: str
+    holds: Holds = "start"
+    a1111: tuple[str, ...] = ()
+
+
+GROUPS = ("page", "making", "memory", "models", "jobs")
+OPTIONS: tuple[Option, ...] = (
+    Option("quicksettings", "page", "start", ("quicksettings_list",)),
+    Option("theme", "page"),
+    Option("controlnet_units", "page", "start", ("control_net_unit_count",)),
+    Option("autolaunch", "page", "start", ("auto_launch_browser",)),
+    Option("port", "page"),
+    Option("preview_every", "making", "now", ("show_progress_every_n_steps", "live_previews_enable")),
+    Option("upscale_tile", "making", "now", ("ESRGAN_tile",)),
+    Option("upscale_overlap", "making", "now", ("ESRGAN_tile_overlap",)),
+    Option("dtype", "memory", "worker"),
+    Option("offload", "memory", "worker"),
+    Option("models_in_memory", "memory", "now", ("sd_checkpoints_limit",)),
+    Option("memory_reserve", "memory", "now"),
+    Option("device", "memory"),
+    Option("preprocessor_downloads", "models", "worker"),
+    Option("hashing", "models"),
+    Option("disable_all_extensions", "models", "start", ("disable_all_extensions",)),
+    Option("start_paused", "jobs"),
+    Option("max_deaths", "jobs"),
+    Option("lease_seconds", "jobs"),
+)
+
+# Why a setting is no option: a page may be open to others, and must not say where Easel reads and writes, whom it
+# answers to, or what its keys are.
+KEPT: Mapping[str, str] = MappingProxyType(
+    dict.fromkeys(
+        (
+            *("data_dir", "models_dir", "outputs_dir", "extensions_dir", "model_roots"),
+            *("ckpt_dir", "lora_dir", "vae_dir", "embeddings_dir", "hypernetwork_dir", "controlnet_dir"),
+            *("upscaler_dir", "face_dir", "text_encoder_dir"),
+        ),
+        "kept_path",
+    )
+    | dict.fromkeys(("huggingface_token", "civitai_token"), "kept_secret")
+    | dict.fromkeys(("host", "database", "private_downloads"), "kept_access")
+)
+
+# What every tab has in common and the row on top may hold, by A1111's names -> fields of a request.
+SHARED: Mapping[str, str] = MappingProxyType(
+    {
+        "sd_model_checkpoint": "model",
+        "sd_vae": "vae",
+        "CLIP_stop_at_last_layers": "clip_skip",
+        "emphasis": "emphasis",
+        "randn_source": "noise_source",
+        "eta_noise_seed_delta": "seed_delta",
+    }
+)
+
+
+def option_of(key: str) -> Option | None:
+    """Return the option of that key, or that A1111 calls so; None when there is none."""
+    return next((each for each in OPTIONS if key == each.key or key in each.a1111), None)
+
+
+def kind_of(info: FieldInfo) -> Kind:
+    """Return what sort of a value a field of `Settings` is."""
+    kinds: dict[object, Kind] = {bool: "switch", int: "whole", float: "number", str: "text", Literal: "choice"}
+    return kinds.get(get_origin(info.annotation) or info.annotation, "row")
+
+
+def choices_of(info: FieldInfo) -> tuple[Any, ...]:
+    """Return the values that a choice allows."""
+    return get_args(info.annotation) if kind_of(info) == "choice" else ()
+
+
+def row_names(fields: Mapping[str, FieldInfo]) -> tuple[str, ...]:
+    """Return what the row on top of the page may hold: what all tabs share, and options that are one simple value."""
+    simple = (each.key for each in OPTIONS if each.key in fields and kind_of(fields[each.key]) not in ("text", "row"))
+    return *SHARED, *simple
