@@ -140,7 +140,11 @@ class Hooks:
 
     @hookspec
     def patch(self, job: JobView, model: object) -> AbstractContextManager[object] | None:
-        """Change `model` for one batch: return a context manager that undoes it exactly, or None."""
+        """Change `model` for one batch: return a context manager that undoes it exactly, or None.
+
+        Where a refiner or a second pass needs another checkpoint, that is asked about when its turn comes, and the one
+        before is as it was by then.
+        """
 
     @hookspec
     def finished(self, job: JobView, pictures: Sequence[object]) -> None:

@@ -105,7 +105,8 @@ class Control(_Part):
 class Hires(_Part):
     """A second pass: the picture is made larger and painted over (A1111's "hires. fix").
 
-    `scale` counts where neither `width` nor `height` is given (0); with one of them the other side follows.
+    `scale` counts where neither `width` nor `height` is given (0); with one of them the other side follows. With
+    `image` there is no first pass: that picture is made larger, and the request's size is its size.
     """
 
     upscaler: str = Field("Latent", max_length=200)
@@ -116,6 +117,24 @@ class Hires(_Part):
     denoising_strength: float = Field(0.7, ge=0, le=1)
     sampler: str = ""  # empty: that of the first pass
     schedule: str = ""
+    model: str = Field("", max_length=1000)  # a name of the catalog; empty: that of the first pass
+    prompt: str = Field("", max_length=PROMPT_LENGTH)  # empty: that of the first pass
+    negative_prompt: str = Field("", max_length=PROMPT_LENGTH)
+    cfg_scale: float = Field(0.0, ge=0, le=CFG_SCALE[1])  # 0: that of the first pass
+    image: PictureName | Literal[""] = ""
+
+
+class Refiner(_Part):
+    """A checkpoint that takes over where another leaves off (SDXL's refiner, or any of the same latents).
+
+    It takes over at the first step that begins with the share `switch_at` done: of the noise levels the network knows
+    ("timesteps"), or of the steps. Where there is a second pass, `passes` says in which it does.
+    """
+
+    model: str = Field("", max_length=1000)  # a name of the catalog; empty: none takes over
+    switch_at: float = Field(0.8, ge=0.01, le=1)
+    switch_by: Literal["timesteps", "steps"] = "timesteps"
+    passes: Literal["first", "second", "both"] = "second"
 
 
 class Variation(_Part):
@@ -172,6 +191,8 @@ class Shot(BaseModel):
     negative_prompt: str
     seed: int
     variation_seed: int = 0
+    hires_prompt: str = ""  # of the second pass; empty: the same
+    hires_negative_prompt: str = ""
 
 
 class Request(BaseModel):
@@ -201,6 +222,7 @@ class Request(BaseModel):
     init: InitImage | None = None
     mask: Mask | None = None  # of `init`
     hires: Hires | None = None
+    refiner: Refiner | None = None
     tiles: Tiles | None = None  # in which `init` becomes larger
     controls: tuple[Control, ...] = Field((), max_length=CONTROLS)
     extras: dict[str, dict[str, Any]] = Field(default_factory=dict)  # extension name -> its values by name
@@ -221,6 +243,12 @@ class Request(BaseModel):
     def _nothing_unusual(cls, sampling: Sampling | None) -> Sampling | None:
         """Numbers that are all as usual are none."""
         return sampling if sampling is not None and sampling.numbers else None
+
+    @field_validator("refiner")
+    @classmethod
+    def _nobody_takes_over(cls, refiner: Refiner | None) -> Refiner | None:
+        """A refiner without a checkpoint is none."""
+        return refiner if refiner is not None and refiner.model else None
 
     def with_seed(self) -> Self:
         """Return the request with drawn seeds (0 to 2^32 - 1) where it asked for random ones."""
@@ -245,6 +273,8 @@ class Request(BaseModel):
                 negative_prompt=self.negative_prompt,
                 seed=(self.seed + (0 if varied else index)) % (LARGEST_SEED + 1),
                 variation_seed=(second + index) % (LARGEST_SEED + 1) if varied else 0,
+                hires_prompt=self.hires.prompt if self.hires else "",
+                hires_negative_prompt=self.hires.negative_prompt if self.hires else "",
             )
             for index in range(self.images)
         )
@@ -252,8 +282,11 @@ class Request(BaseModel):
 
 def make_request(values: Mapping[str, Any]) -> Request:
     """Build a request from untrusted `values`; raise `BadRequest` with a sentence that says what is allowed."""
-    for name in ("prompt", "negative_prompt"):
-        text = values.get(name)
+    hires = values.get("hires")
+    prompts = {name: values.get(name) for name in ("prompt", "negative_prompt")}
+    if isinstance(hires, Mapping):
+        prompts |= {f"hires_{name}": hires.get(name) for name in ("prompt", "negative_prompt")}
+    for name, text in prompts.items():
         if not isinstance(text, str):
             continue
         if len(text) > PROMPT_LENGTH:
@@ -326,6 +359,7 @@ def _owner(place: Sequence[object]) -> type[BaseModel]:
         "variation": Variation,
         "sampling": Sampling,
         "hires": Hires,
+        "refiner": Refiner,
         "tiles": Tiles,
     }
     return next((parts[each] for each in reversed(place[:-1]) if each in parts), Request)

@@ -5,7 +5,7 @@ from typing import Any
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
-from modules.request import Control, Hires, InitImage, Mask, Sampling, Tiles, Variation
+from modules.request import Control, Hires, InitImage, Mask, Refiner, Sampling, Tiles, Variation
 
 
 class UsedControl(BaseModel):
@@ -35,11 +35,23 @@ class UsedTiles(BaseModel):
 class UsedHires(BaseModel):
     """The second pass of a picture: as `asked` for, and how large the picture became, in pixels."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
     asked: Hires
     width: int
     height: int
+    model_hash: str = ""  # of a checkpoint of its own: the first 10 hexadecimal digits of SHA-256 of the weights
+    vae: str = ""  # what that was used with; empty: its own autoencoder
+
+
+class UsedRefiner(BaseModel):
+    """The checkpoint that took over: as `asked` for, and the first 10 hexadecimal digits of SHA-256 of its weights."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    asked: Refiner
+    model_hash: str = ""
+    vae: str = ""  # what it was used with; empty: its own autoencoder
 
 
 class Recipe(BaseModel):
@@ -76,6 +88,7 @@ class Recipe(BaseModel):
     mask: Mask | None = None
     tiles: UsedTiles | None = None
     hires: UsedHires | None = None
+    refiner: UsedRefiner | None = None  # none where no step was left to it
     device: str = ""
     dtype: str = ""
     attention: str = ""  # the names of the networks' attention processors

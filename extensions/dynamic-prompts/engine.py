@@ -73,7 +73,8 @@ def expand_shot(shot: Shot, wildcards: Mapping[str, Sequence[str]]) -> Shot:
     """Return `shot` with the choices in its words made by its seed."""
     words = {
         field: expand(text, random.Random(f"{shot.seed} {field}"), wildcards)
-        for field, text in (("prompt", shot.prompt), ("negative_prompt", shot.negative_prompt))
+        for field in ("prompt", "negative_prompt", "hires_prompt", "hires_negative_prompt")
+        if (text := getattr(shot, field))
     }
     return shot.model_copy(update=words)
 

@@ -62,12 +62,18 @@ def size_of(request: Request, inputs: Inputs, native: int) -> tuple[int, int]:
         return tiled_size(inputs.open(request.init.image).size, request.tiles.scale)
     if request.width and request.height:
         return request.width, request.height
+    if request.hires is not None and request.hires.image:
+        return _its_size(request, inputs.open(request.hires.image).size)
     if request.init is None or (request.mask is not None and request.mask.area == "masked"):
         return request.width or native, request.height or native
+    return _its_size(request, inputs.open(request.init.image).size)
+
+
+def _its_size(request: Request, given: tuple[int, int]) -> tuple[int, int]:
+    """Return the size of a picture, as far as a request may have it, where there is no other."""
     least, most, step = SIZE
-    given = inputs.open(request.init.image)
-    shrink = min(1.0, most / max(given.size))
-    wide, high = (min(max(int(side * shrink) // step * step, least), most) for side in given.size)
+    shrink = min(1.0, most / max(given))
+    wide, high = (min(max(int(side * shrink) // step * step, least), most) for side in given)
     return request.width or wide, request.height or high
 
 

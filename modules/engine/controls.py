@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from PIL import Image
 from torch import Tensor
@@ -16,13 +16,16 @@ from modules.controls.unet.networks import inheriting, unet_of
 from modules.engine.eyes import Eyes
 from modules.engine.hints import Hints
 from modules.engine.job import Job
+from modules.engine.report import Report
 from modules.engine.timeline import step_of
+from modules.errors import WrongFamily
+from modules.events import Note
 from modules.families.family import Conditioning, Header, Model
 from modules.images.inputs import Inputs
 from modules.images.mask import Box
 from modules.model_manager.annotators import Annotators
 from modules.model_manager.catalog import Catalog, ModelFile, stamp_of
-from modules.model_manager.control_check import KIND, checked_controls
+from modules.model_manager.control_check import KIND, check_fit, checked_controls
 from modules.model_manager.control_kinds import control_of
 from modules.model_manager.header import read_header
 from modules.model_manager.resident import Resident
@@ -63,6 +66,21 @@ class Controls:
     def checked(self, request: Request, checkpoint: ModelFile, offers: Offers) -> Request:
         """Return `request` with the names of its controls as they are known; see `checked_controls`."""
         return checked_controls(request, checkpoint, self._catalog, offers, self._inputs.has, self.kinds)
+
+    def suiting(self, job: Job, checkpoint: ModelFile, report: Report) -> Job:
+        """Return `job` with those of its units that go with `checkpoint`, which is not the one they were checked with.
+
+        The others are told of.
+        """
+        units = []
+        for unit in job.request.controls:
+            try:
+                if unit.model and unit.weight:
+                    check_fit(self._catalog.find(unit.model, KIND), checkpoint, self.kinds)
+                units.append(unit)
+            except WrongFamily:
+                report.tell(Note(key="control_unfit", values={"name": unit.model, "model": checkpoint.name}))
+        return replace(job, request=job.request.model_copy(update={"controls": tuple(units)}))
 
     def rings(self, job: Job, model: Model, sigmas: Sequence[float], tiles: Sequence[Box] = ()) -> list[list[Ring]]:
         """Return the rings of the units of `job` that do anything, the first unit's innermost, for each of `tiles`.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -13,56 +15,85 @@ from modules.engine.job import Job, Rings
 from modules.engine.latents import Start
 from modules.engine.masking import keeping
 from modules.engine.memory import roomy
+from modules.engine.refining import Handover, IsTime, handed_on
+from modules.engine.relay import Relay
 from modules.engine.report import Report, heeding
 from modules.engine.tiling import Mosaic, Window, gathered, joined, seeing
 from modules.engine.watched import ALL, Part, watched
 from modules.errors import BrokenPicture
-from modules.families.family import Model
 from modules.plugins import onion
+from modules.sampling.sampler import Denoise
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Who answers: a network, the calls it gets at each level, and the controls of each tile, or of the whole."""
+
+    predict: Predict
+    calls: CallsAt
+    controls: Sequence[Sequence[Ring]] = ((),)
+
+
+Take = Callable[[], Turn]
+"""Borrows who answers from now on."""
 
 
 def denoise(
     job: Job,
     rings: Rings,
-    model: Model,
-    calls: CallsAt,
+    relay: Relay,
+    take: Take,
     begin: Start,
     report: Report,
     preview_every: int,
-    controls: Sequence[Sequence[Ring]] = ((),),
     windows: Sequence[Window] = (),
     counted: Part = ALL,
+    then: tuple[IsTime, Take] | None = None,
 ) -> Tensor:
     """Return the clean latents (B, C, h, w) of a batch that starts from `begin`.
 
-    With `windows` each network call sees one of these tiles; they become one at every step or at the end, as the job
-    says. `controls` are those of each tile, or of the whole. `counted` says what of the work it is.
+    `take` has `relay` borrow the model that answers; `then` says when another does in its place. With `windows` each
+    network call sees one of these tiles; they become one at every step or at the end, as the job says. `counted` says
+    what of the work it is.
 
     Raises `BrokenPicture` when not-a-number comes out, `OutOfMemory`, and `Cancelled` when a person wants no more.
     """
-    network = heeding(roomy(model.predict, model.device, job), report)
-    # The controls' own networks need room, too.
-    predicts = [roomy(onion(network, each), model.device, job) for each in controls]
-    levels = job.sampler.levels(begin.sigmas, model.prediction)
+    device = begin.latents.device
 
-    def solved(predict: Predict, begin: Start, part: Part = counted) -> Tensor:
+    def answering(take: Take, place: int | None) -> Denoise:
+        turn = take()
+        network = heeding(roomy(turn.predict, device, job), report)
+        # The controls' own networks need room, too.
+        predicts = [roomy(onion(network, each), device, job) for each in turn.controls]
+        if place is not None:
+            predict = seeing(predicts[place], windows[place])
+        else:
+            predict = joined(predicts, windows) if windows else predicts[0]
         predict = onion(predict, rings.predict)
-        stretch = job.sampler.guidance(begin.sigmas, model.prediction) if job.sampler.guidance else steady
-        step = guided(predict, calls, job.request.cfg_scale, job.image_scale, stretch)
+        told = job.sampler.guidance
+        stretch = steady if told is None else told(begin.sigmas, relay.model.prediction)
+        return guided(predict, turn.calls, job.request.cfg_scale, job.image_scale, stretch)
+
+    def solved(begin: Start, part: Part = counted, place: int | None = None) -> Tensor:
+        later = None if then is None else Handover(then[0], partial(answering, then[1], place))
+        step = handed_on(partial(answering, take, place), later)
+        model = relay.model
+        prediction, latent = model.prediction, model.latent
+        del model
         step = keeping(step, begin.kept) if begin.kept else step
-        step = watched(step, job, levels, model.latent, report, preview_every, part)
+        levels = job.sampler.levels(begin.sigmas, prediction)
+        step = watched(step, job, levels, latent, report, preview_every, part)
         step = onion(step, rings.denoise)
-        return job.sampler.run(step, begin.latents, begin.sigmas, model.prediction, begin.noise)
+        return job.sampler.run(step, begin.latents, begin.sigmas, prediction, begin.noise)
 
     if job.one_by_one:
         mosaic = Mosaic(begin.latents if begin.clean is None else begin.clean)
         parts = [Part(place, len(windows), whole=mosaic.put(window)) for place, window in enumerate(windows)]
-        each = zip(predicts, windows, parts, strict=True)
-        tiles = [solved(seeing(way, window), begin.within(window), part) for way, window, part in each]
+        tiles = [solved(begin.within(windows[part.place]), part, part.place) for part in parts]
         clean = gathered(tiles, windows, begin.latents)
     else:
-        clean = solved(joined(predicts, windows) if windows else predicts[0], begin)
+        clean = solved(begin)
     clean = begin.kept.blended(clean) if begin.kept else clean
     if not bool(torch.isfinite(clean).all()):
-        raise BrokenPicture("broken_latents", dtype=str(model.dtype).removeprefix("torch."))
+        raise BrokenPicture("broken_latents", dtype=str(relay.model.dtype).removeprefix("torch."))
     return clean

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
@@ -21,19 +21,22 @@ from modules.engine.canvas import prepare, size_of, tiles_of
 from modules.engine.captions import Captions
 from modules.engine.conditioning import Encode, Encoder
 from modules.engine.controls import Controls
-from modules.engine.denoise import denoise
+from modules.engine.denoise import Turn, denoise
 from modules.engine.doors import patched, tell_finished
 from modules.engine.extras import Postprocessor
 from modules.engine.files import make_file
 from modules.engine.finish import decode, finished
 from modules.engine.guidance import Call, CallsAt, beside, following, plan_calls, spoken
-from modules.engine.hires import second_job, start_larger, steps_of, used_hires
+from modules.engine.hires import encoded, given, second_job, start_larger, steps_of, used_hires
 from modules.engine.job import Job, Rings
 from modules.engine.ladder import Ladder
-from modules.engine.latents import Guard, Start, start
+from modules.engine.latents import Start, start
 from modules.engine.memory import NoRoom, alone, limits_of, roomy
 from modules.engine.networks import Asked, Networks, Run, runs
+from modules.engine.refining import takes_part, taking_over
+from modules.engine.relay import Borrowed, Cast, Chosen, Leg, Relay
 from modules.engine.report import Report, Skipped, Unrepeated, heeding
+from modules.engine.scene import Scene, Used
 from modules.engine.tiling import boxes_of, windows_of
 from modules.engine.upscaling import Upscaling
 from modules.engine.watched import ALL, Part
@@ -49,7 +52,8 @@ from modules.model_manager.annotators import Annotators
 from modules.model_manager.autoencoders import Autoencoders
 from modules.model_manager.caption_files import CaptionFiles
 from modules.model_manager.catalog import Catalog, ModelFile
-from modules.model_manager.hires_check import checked_hires
+from modules.model_manager.checkpoint_check import alike, checked_checkpoints
+from modules.model_manager.hires_check import LATENT, checked_hires
 from modules.model_manager.learned import Vocabulary
 from modules.model_manager.residency import ModelManager
 from modules.model_manager.resident import Resident
@@ -58,15 +62,15 @@ from modules.offers import AUTOMATIC, Offers, gather
 from modules.plugins import Plugins, onion
 from modules.prompts.emphasis import EMPHASES
 from modules.request import Request, Sampling, Shot
-from modules.result import Picture, Recipe
+from modules.result import Picture, Recipe, UsedRefiner
 from modules.sampling.sampler import Sampler
 from modules.sampling.schedules import Schedule, sigmas_for
 from modules.settings import Settings
 from modules.tasks import Detect, Extras, FileTask, Interrogate
 
 T = TypeVar("T")
-Hashes = dict[str, dict[str, str]]  # kind of network -> name -> short hash
 PACKAGES = ("torch", "diffusers", "transformers")
+ENCODERS = 3  # that remember what was said: of the first pass, of the second, and of a refiner
 
 
 class Engine:
@@ -96,8 +100,8 @@ class Engine:
         self.captions = Captions(CaptionFiles(settings, kinds), self.device, room)
         self.postprocessor = Postprocessor(catalog, self.inputs, self.upscaling, self.captions)
         self.controls = Controls(catalog, plugins, self.inputs, Annotators.of(settings, self.device))
-        self._encoder: Encoder | None = None
-        self._exact: set[tuple[ModelFile, ModelFile | None]] = set()  # whose decoding needs float32
+        self._encoders: list[Encoder] = []
+        self._exact: set[Cast] = set()  # whose decoding needs float32
 
     def adopt(self, values: Mapping[str, Any]) -> None:
         """Let settings that may change between two jobs hold from now on: previews, memory, the upscalers' tiles."""
@@ -127,11 +131,12 @@ class Engine:
         shots = onion(Request.shots, self.plugins.rings("around_plan", request))(request)
         file = self.catalog.hashed(self.catalog.find(request.model))
         request = checked_tiles(request, self.catalog, self.offers().upscalers, self.inputs)
-        request = checked_hires(request, self.catalog, self.offers())
+        request = checked_hires(request, self.catalog, self.offers(), self.inputs.has)
+        request = checked_checkpoints(request, file, self.catalog)
         request = self.controls.checked(request, file, self.offers())
         report = Unrepeated(report)
-        vae = self.autoencoders.chosen(file, request.vae)
-        ladder = Ladder(report, exact=(file, vae) in self._exact)
+        cast = self._cast(request, file)
+        ladder = Ladder(report, exact=cast in self._exact)
         larger = cache(partial(self._larger, request, report))
         for first in range(0, len(shots), request.batch_size):
             batch = [shot for shot in shots[first : first + request.batch_size] if shot.index not in done]
@@ -141,8 +146,8 @@ class Engine:
                 waiting.extendleft(reversed(rest))
                 shortage = None
                 try:
-                    task, rings, images, numbers, networks = self._make(
-                        request, run, len(shots), file, vae, ladder, report, larger
+                    task, rings, images, numbers, used = self._make(
+                        request, run, len(shots), cast, ladder, report, larger
                     )
                 except NoRoom as error:
                     shortage = alone(error)
@@ -151,15 +156,15 @@ class Engine:
                     report.tell(Note(key="skipped", values=values))
                     continue
                 if shortage is not None:  # only now: with the error, all that the batch held was still there
-                    self._climb(ladder, len(run.shots), file, shortage)
+                    self._climb(ladder, len(run.shots), cast, shortage)
                     waiting.appendleft(run)
                     continue
                 if ladder.exact:
-                    self._exact.add((file, vae))
+                    self._exact.add(cast)
                 write = onion(save, rings.save)
                 pictures = []
-                for shot, image, used in zip(run.shots, images, networks, strict=True):
-                    picture = Picture(image, self._recipe(task, shot, file, vae, numbers, job, used, ladder))
+                for place, (shot, image) in enumerate(zip(run.shots, images, strict=True)):
+                    picture = Picture(image, self._recipe(task, shot, place, cast, numbers, job, used, ladder))
                     saved = write(picture)
                     pictures.append(picture)
                     yield picture, saved
@@ -217,18 +222,35 @@ class Engine:
 
     def _forget(self) -> None:
         """Let go of what is kept beside the models."""
-        self._encoder = None
+        self._encoders.clear()
         self.networks.forget()
         self.upscaling.forget()
         self.captions.forget()
         self.controls.forget()
 
-    def _climb(self, ladder: Ladder, pictures: int, file: ModelFile, shortage: NoRoom) -> None:
+    def _climb(self, ladder: Ladder, pictures: int, cast: Cast, shortage: NoRoom) -> None:
         """Change something so that a batch may find room; raise `shortage` when there is nothing left to change."""
         self._forget()
-        if not ladder.climb(pictures, partial(self.models.evict, file.name), partial(self.models.offload, file)):
+
+        def offload() -> str | None:
+            # One that is not in memory is none to be changed: the last one needed is asked first.
+            ways = (self.models.offload(each.file) for each in reversed(cast.every))
+            return next((how for how in ways if how is not None), None)
+
+        if not ladder.climb(pictures, partial(self.models.evict, cast.first.file.name), offload):
             self.models.release()
             raise shortage
+
+    def _cast(self, request: Request, file: ModelFile) -> Cast:
+        """Return the checkpoints of a request; `file` is the first pass's."""
+
+        def chosen(name: str) -> Chosen:
+            found = self.catalog.hashed(self.catalog.find(name))
+            return Chosen(found, self.autoencoders.chosen(found, request.vae))
+
+        first = Chosen(file, self.autoencoders.chosen(file, request.vae))
+        second = chosen(request.hires.model) if request.hires and request.hires.model else first
+        return Cast(first, second, chosen(request.refiner.model) if request.refiner else None)
 
     @torch.inference_mode()
     def _make(
@@ -236,83 +258,130 @@ class Engine:
         request: Request,
         run: Run,
         images: int,
-        file: ModelFile,
-        vae: ModelFile | None,
+        cast: Cast,
         ladder: Ladder,
         report: Report,
         larger: Callable[[], Image.Image | None],
-    ) -> tuple[Job, Rings, list[Image.Image], dict[str, str], list[Hashes]]:
+    ) -> tuple[Job, Rings, list[Image.Image], dict[str, str], Used]:
         """Make the pictures of a run: borrow, encode, start, denoise, decode."""
         enlarged = larger()  # first: what enlarges it may need the room that the checkpoint takes
-        if not self.models.holds(file, vae):
-            report.tell(Loading(model=file.name))
-            self._encoder = None
-            self.controls.forget_others(request)
+        used = Used([{} for _ in run.shots])
         try:
-            asked = self.networks.asked(run.tags, report)
-            emphasis = EMPHASES[request.emphasis]
             said = [wordings(shot, request.steps) for shot in run.plain]
-            with self.models.borrow(file, vae) as model, ExitStack() as applied:
-                task = self._job(request, run.shots, images, model)
-                enter = roomy(applied.enter_context, self.device, task)
-                bundled = enter(self.networks.applied(model, asked, report))
+            leg = Leg(cast.first, run.tags, partial(self._job, request, run.shots, images))
+            with Relay(partial(self._borrowed, request, report)) as relay:
+                task = relay.to(leg).job
                 rings = Rings.of(self.plugins, task)
-                with patched(self.plugins, task, model) as patches, self.models.working(model):
-                    words = self.words.vocabulary(model, bundled)
-                    self.words.tell(words, said, task.contrast, emphasis, report)
-                    encoder = self._encoder_of(model, words, asked, fresh=patches > 0)
-                    encode = partial(encoder, clip_skip=request.clip_skip, emphasis=emphasis)
-                    encode = onion(roomy(encode, self.device, task), rings.encode)
-                    guard = partial(roomy, device=self.device, job=task)
-                    canvas = prepare(request, self.inputs, task.width, task.height, report, enlarged)
-                    begin = start(task, model, self._sigmas(task, model), canvas, guard)
-                    call = partial(self._calls, encode=encode, model=model)
-                    whole = partial(decode, model, ladder, guard)
-                    paint = partial(self._pass, rings, model, report, guard)
-                    later = self._second(task)
-                    if later is None:
-                        clean = paint(task, begin, call(task, said, begin=begin), ALL)
-                    else:
-                        levels = self._sigmas(later, model)
-                        part = Part(after=steps_of(later, levels))
-                        clean = paint(task, begin, call(task, said, begin=begin), part)
-                        part = Part(before=len(begin.sigmas) - 1)
-                        enlarge = partial(self._enlarged, report)
-                        begin = start_larger(task, later, model, levels, clean, whole, enlarge, guard)
-                        then = [wordings(shot, later.request.steps, request.steps) for shot in run.plain]
-                        clean = paint(later, begin, call(later, then, begin=begin), part)
-                    pictures = onion(whole, rings.decode)(clean)
-                    pictures = self.controls.kept(later or task, finished(canvas, pictures, begin.kept, clean))
-                networks = [
-                    {**asked.hashes, "embedding": self.words.hashes(words, each, task.contrast, emphasis)}
-                    for each in said
-                ]
-                numbers = {"dtype": devices.name_of(model.dtype), "attention": _attention(model)}
-                return task, rings, pictures, numbers, networks
+                guard = partial(roomy, device=self.device, job=task)
+                scene = Scene(cast, relay, rings, report, guard, used)
+
+                def whole(latents: Tensor) -> list[Image.Image]:
+                    return decode(relay.model, ladder, guard, latents)
+
+                canvas = prepare(request, self.inputs, task.width, task.height, report, enlarged)
+                later = self._second(task)
+                if later is None:
+                    begin = start(task, relay.model, self._sigmas(task, relay.model), canvas, guard)
+                    clean = self._pass(scene, task, leg, said, begin, ALL)
+                else:
+                    made, before = self._first(scene, task, later, leg, said, whole)
+                    then = [wordings(shot, later.request.steps, request.steps) for shot in run.later]
+                    leg = Leg(cast.second, run.later_tags, lambda model: task, guest=cast.second != cast.first)
+                    relay.to(leg)
+                    levels = self._sigmas(later, relay.model)
+                    enlarge = partial(self._enlarged, report)
+                    begin = start_larger(task, later, relay.model, levels, made, enlarge, guard)
+                    clean = self._pass(scene, later, leg, then, begin, Part(before=before), second=True)
+                pictures = onion(whole, rings.decode)(clean)
+                pictures = self.controls.kept(later or task, finished(canvas, pictures, begin.kept, clean))
+                numbers = {"dtype": devices.name_of(relay.model.dtype), "attention": _attention(relay.model)}
+                return task, rings, pictures, numbers, used
         except OutOfMemory as error:
             if not isinstance(error, NoRoom):
                 self._forget()
                 self.models.release()
             raise
 
+    @contextmanager
+    def _borrowed(self, request: Request, report: Report, leg: Leg) -> Iterator[Borrowed]:
+        """Lend what a part of a batch needs: a model, with its networks applied and patched by extensions."""
+        file, vae = leg.chosen.file, leg.chosen.vae
+        if not self.models.holds(file, vae):
+            report.tell(Loading(model=file.name))
+            self._encoders.clear()
+            self.controls.forget_others(request)
+        asked = self.networks.asked(leg.tags, report)
+        apply = self.networks.fitting if leg.guest else self.networks.applied
+        with self.models.borrow(file, vae) as model, ExitStack() as applied:
+            task = leg.job(model)
+            bundled = roomy(applied.enter_context, self.device, task)(apply(model, asked, report))
+            with patched(self.plugins, task, model) as patches, self.models.working(model):
+                words = self.words.vocabulary(model, bundled)
+                encoder = self._encoder_of(model, words, asked, fresh=patches > 0)
+                yield Borrowed(model, task, words, encoder, dict(asked.hashes))
+
+    def _first(
+        self,
+        scene: Scene,
+        task: Job,
+        later: Job,
+        leg: Leg,
+        said: Sequence[Sequence[Wording]],
+        whole: Callable[[Tensor], list[Image.Image]],
+    ) -> tuple[Tensor | list[Image.Image], int]:
+        """Return what a second pass makes larger, latents or pictures, and how many steps that took.
+
+        It is what a first pass makes, or a picture that is there already.
+        """
+        relay, stretched = scene.relay, later.request.hires is not None and later.request.hires.upscaler in LATENT
+        picture = given(task, self.inputs)
+        if picture is not None:
+            count = len(task.shots)
+            return encoded(picture, count, relay.model, scene.guard) if stretched else [picture] * count, 0
+        after = steps_of(later, self._sigmas(later, relay.model))
+        begin = start(task, relay.model, self._sigmas(task, relay.model), None, scene.guard)
+        clean = self._pass(scene, task, leg, said, begin, Part(after=after))
+        steps = len(task.sampler.levels(begin.sigmas, relay.model.prediction)) - 1
+        return clean if stretched else whole(clean), steps
+
     def _pass(
         self,
-        rings: Rings,
-        model: Model,
-        report: Report,
-        guard: Guard,
+        scene: Scene,
         task: Job,
+        leg: Leg,
+        said: Sequence[Sequence[Wording]],
         begin: Start,
-        calls: CallsAt,
         counted: Part,
+        second: bool = False,
     ) -> Tensor:
-        """Return the clean latents (B, C, h, w) of one pass over the pictures of `task`."""
-        windows = windows_of(task, model.latent.factor, model.device)
-        boxes = boxes_of(windows, model.latent.factor)
-        levels = task.sampler.levels(begin.sigmas, model.prediction)
-        controls = guard(self.controls.rings)(task, model, levels, boxes)
+        """Return the clean latents (B, C, h, w) of one pass over the pictures of `task`, which `leg` begins."""
+        latent, prediction = scene.relay.model.latent, scene.relay.model.prediction
+        windows = windows_of(task, latent.factor, self.device)
+        boxes = boxes_of(windows, latent.factor)
+        refiner = scene.cast.refiner
+        levels = task.sampler.levels(begin.sigmas, prediction)
+
+        def take(leg: Leg) -> Turn:
+            model = scene.relay.to(leg).model
+            fit = task if leg.chosen == scene.cast.first else self.controls.suiting(task, leg.chosen.file, scene.report)
+            controls = scene.guard(self.controls.rings)(fit, model, levels, boxes)
+            return Turn(model.predict, self._calls(scene, task, said, begin), controls)
+
+        def refine(leg: Leg) -> Turn:
+            turn, model = take(leg), scene.relay.model
+            if not alike(model.latent, latent) or model.prediction.alpha(0.5) != prediction.alpha(0.5):
+                raise BadRequest("latents_differ", name=leg.chosen.file.name, model=scene.cast.first.file.name)
+            scene.used.refined = True
+            return turn
+
+        then = None
+        if task.request.refiner and refiner and refiner != leg.chosen and takes_part(task, second):
+            other = Leg(refiner, leg.tags, lambda model: task, guest=True)
+            then = taking_over(task.request.refiner, levels, prediction), partial(refine, other)
+        # Tiles that are finished one by one begin anew: what one of them needs, the next does too.
+        first = partial(take, leg) if then else cache(partial(take, leg))
         every = self.settings.preview_every
-        return denoise(task, rings, model, calls, begin, report, every, controls, windows, counted)
+        return denoise(task, scene.rings, scene.relay, first, begin, scene.report, every, windows, counted, then)
 
     def _second(self, task: Job) -> Job | None:
         hires = task.request.hires
@@ -329,20 +398,26 @@ class Engine:
     def _enlarged(self, report: Report, name: str, image: Image.Image, size: tuple[int, int]) -> Image.Image:
         return self.upscaling.enlarge(name, image, size, heeding(lambda *_: None, report), report)
 
-    def _calls(
-        self, task: Job, said: Sequence[Sequence[Wording]], encode: Encode, begin: Start, model: Model
-    ) -> CallsAt:
-        follows = begin.beside is not None and model.further == model.latent.channels
+    def _calls(self, scene: Scene, task: Job, said: Sequence[Sequence[Wording]], begin: Start) -> CallsAt:
+        """Return the network calls at each level, in the words of the model on loan."""
+        request, emphasis = task.request, EMPHASES[task.request.emphasis]
+        model, words, hashes = scene.relay.model, scene.relay.at.words, scene.relay.at.hashes
+        self.words.tell(words, said, task.contrast, emphasis, scene.report)
+        learned = [self.words.hashes(words, each, task.contrast, emphasis) for each in said]
+        scene.used.add([{**hashes, "embedding": each} for each in learned])
+        read = partial(scene.relay.at.encoder, clip_skip=request.clip_skip, emphasis=emphasis)
+        encode: Encode = cache(onion(roomy(read, self.device, task), scene.rings.encode))
+        picture = begin.beside if begin.beside is not None and begin.beside.shape[1] == model.further else None
+        follows = picture is not None and model.further == model.latent.channels
         negatives = 2 if follows and (task.contrast, task.image_scale) != (1, 1) else 0
         together = self.device.type != "cpu"
-        encode = cache(encode)
-        words = [spoken(each, encode, task.contrast, negatives) for each in said]
+        rows = [spoken(each, encode, task.contrast, negatives) for each in said]
 
         @cache
         def plan(moment: tuple[Wording, ...]) -> list[Call]:
-            rows = [of[wording] for of, wording in zip(words, moment, strict=True)]
-            calls = plan_calls(moment, rows, together=together)
-            return calls if begin.beside is None else beside(calls, begin.beside)
+            their = [of[wording] for of, wording in zip(rows, moment, strict=True)]
+            calls = plan_calls(moment, their, together=together)
+            return calls if picture is None else beside(calls, picture)
 
         levels = task.sampler.levels(begin.sigmas, model.prediction)
         return following([plan(moment) for moment in moments(said, len(levels) - 1)], levels)
@@ -386,12 +461,13 @@ class Engine:
         return request.sampling.only(counted)
 
     def _encoder_of(self, model: Model, words: Vocabulary, asked: Asked, fresh: bool) -> Encoder:
-        """Return the encoder of `model` as it is: the one that remembers, unless it is patched for this batch."""
+        """Return the encoder of `model` as it is: one that remembers, unless it is patched for this batch."""
         if fresh:
             return Encoder(model, words)
-        if self._encoder is None or not self._encoder.suits(model, words, asked.loras):
-            self._encoder = Encoder(model, words, asked.loras)
-        return self._encoder
+        found = next((each for each in self._encoders if each.suits(model, words, asked.loras)), None)
+        found = found or Encoder(model, words, asked.loras)
+        self._encoders = [*(each for each in self._encoders if each is not found), found][-ENCODERS:]
+        return found
 
     def _sigmas(self, task: Job, model: Model) -> list[float]:
         ends = task.request.sampling
@@ -410,14 +486,17 @@ class Engine:
         self,
         task: Job,
         shot: Shot,
-        file: ModelFile,
-        vae: ModelFile | None,
+        place: int,
+        cast: Cast,
         numbers: dict[str, str],
         job: str,
-        networks: Hashes,
+        used: Used,
         ladder: Ladder,
     ) -> Recipe:
-        request = task.request
+        request, file, vae = task.request, cast.first.file, cast.first.vae
+        refiner = None
+        if used.refined and request.refiner and cast.refiner:
+            refiner = UsedRefiner(asked=request.refiner, **cast.refiner.told)
         return Recipe(
             prompt=shot.prompt,
             negative_prompt=shot.negative_prompt,
@@ -428,7 +507,7 @@ class Engine:
             vae_hash="" if vae is None else vae.hash,
             clip_skip=request.clip_skip,
             emphasis=request.emphasis,
-            networks={kind: used for kind, used in networks.items() if used},
+            networks={kind: found for kind, found in used.networks[place].items() if found},
             sampler=task.sampler.name,
             schedule=task.schedule.label,
             steps=request.steps,
@@ -443,7 +522,8 @@ class Engine:
             init=request.init,
             mask=request.mask,
             tiles=task.tiles,
-            hires=used_hires(task),
+            hires=used_hires(task, shot, cast),
+            refiner=refiner,
             device=devices.describe(self.device),
             dtype=numbers["dtype"],
             attention=numbers["attention"],

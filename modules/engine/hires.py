@@ -13,24 +13,42 @@ from torch.nn import functional as F
 from modules.engine.job import Job
 from modules.engine.latents import Guard, Start, noise_of, shortened
 from modules.engine.masking import pixels_of
+from modules.engine.relay import Cast
 from modules.families.family import Model
+from modules.images.inputs import Inputs
 from modules.images.larger import Size, larger_size
+from modules.images.resize import fitted, flattened
 from modules.model_manager.hires_check import LATENT
+from modules.request import Shot
 from modules.result import UsedHires
 from modules.sampling.sampler import Sampler
 from modules.sampling.schedules import Schedule
 
-Decode = Callable[[Tensor], list[Image.Image]]
 Enlarge = Callable[[str, Image.Image, Size], Image.Image]
 
 
 def second_job(job: Job, sampler: Sampler, schedule: Schedule) -> Job:
-    """Return the job of the second pass: its own size, sampler, schedule and number of steps."""
+    """Return the job of the second pass: its own size, words, sampler, schedule, guidance and number of steps."""
     hires = job.request.hires
     assert hires is not None
     _, (width, height) = larger_size(hires, job.width, job.height)
-    request = job.request.model_copy(update={"steps": hires.steps or job.request.steps})
+    own = {"steps": hires.steps or job.request.steps, "cfg_scale": hires.cfg_scale or job.request.cfg_scale}
+    request = job.request.model_copy(update=own)
     return replace(job, request=request, sampler=sampler, schedule=schedule, width=width, height=height)
+
+
+def given(job: Job, inputs: Inputs) -> Image.Image | None:
+    """Return the picture (RGB) that takes the place of a first pass, at the size of one; None where there is none."""
+    hires = job.request.hires
+    if hires is None or not hires.image:
+        return None
+    return fitted(flattened(inputs.open(hires.image), "#ffffff"), job.width, job.height, "crop")
+
+
+def encoded(image: Image.Image, pictures: int, model: Model, guard: Guard) -> Tensor:
+    """Return the latents (B, C, h, w) of `image`, once for each of `pictures`."""
+    latents: Tensor = guard(model.encode_pictures)(pixels_of(image, model.device))
+    return latents.expand(pictures, -1, -1, -1)
 
 
 def steps_of(job: Job, sigmas: Sequence[float]) -> int:
@@ -39,13 +57,15 @@ def steps_of(job: Job, sigmas: Sequence[float]) -> int:
     return 0 if hires is None else len(shortened(sigmas, hires.denoising_strength)) - 1
 
 
-def used_hires(job: Job) -> UsedHires | None:
-    """Return the second pass of `job` as a recipe keeps it; None without one."""
+def used_hires(job: Job, shot: Shot, cast: Cast) -> UsedHires | None:
+    """Return the second pass of one picture of `job` as a recipe keeps it; None without one."""
     hires = job.request.hires
     if hires is None:
         return None
     _, (width, height) = larger_size(hires, job.width, job.height)
-    return UsedHires(asked=hires, width=width, height=height)
+    said = {"prompt": shot.hires_prompt, "negative_prompt": shot.hires_negative_prompt}
+    own = cast.second.told if hires.model else {}
+    return UsedHires(asked=hires.model_copy(update=said), width=width, height=height, **own)
 
 
 def start_larger(
@@ -53,25 +73,24 @@ def start_larger(
     job: Job,
     model: Model,
     sigmas: Sequence[float],
-    clean: Tensor,
-    decode: Decode,
+    made: Tensor | list[Image.Image],
     enlarge: Enlarge,
     guard: Guard,
 ) -> Start:
-    """Return where the second pass starts: the `clean` latents (B, C, h, w) of the first, larger, under fresh noise.
+    """Return where the second pass starts: what the first `made`, larger, under fresh noise.
 
-    They are stretched themselves, or decoded, enlarged as pictures and encoded again.
+    Clean latents (B, C, h, w) are stretched themselves; pictures are enlarged and encoded.
     """
     hires = job.request.hires
     assert hires is not None
     whole, left = larger_size(hires, first.width, first.height)
-    if hires.upscaler in LATENT:
+    if isinstance(made, Tensor):
         mode, smooth = LATENT[hires.upscaler]
         cells = whole[1] // model.latent.factor, whole[0] // model.latent.factor
-        clean = _cut(F.interpolate(clean, cells, mode=mode, antialias=smooth), left, model.latent.factor)
+        clean = _cut(F.interpolate(made, cells, mode=mode, antialias=smooth), left, model.latent.factor)
     else:
         encode = guard(model.encode_pictures)
-        images = [_middle(enlarge(hires.upscaler, image, whole), left) for image in decode(clean)]
+        images = [_middle(enlarge(hires.upscaler, image, whole), left) for image in made]
         clean = torch.cat([encode(pixels_of(image, model.device)) for image in images])
     again = noise_of(job, model, sigmas)
     noise = again()

@@ -7,12 +7,12 @@ whose tags differ cannot be computed together, so a batch is cut into runs of eq
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from modules.engine.report import Report
-from modules.errors import UnknownModel
+from modules.errors import UnknownModel, WrongFamily
 from modules.events import Note
 from modules.families.family import Model
 from modules.model_manager import hypernetworks
@@ -29,18 +29,25 @@ DIGITS = 12  # of SHA-256, where a file has no hash of its tensors alone
 
 @dataclass(frozen=True)
 class Run:
-    """Pictures of a batch whose tags are the same: `shots` as they were asked for, `plain` without tags."""
+    """Pictures of a batch whose tags are the same: `shots` as they were asked for, `plain` without tags.
+
+    `later_tags` and `later` are those of a second pass: what is said in it, without tags.
+    """
 
     tags: tuple[Tag, ...]
     shots: list[Shot]
     plain: list[Shot]
+    later_tags: tuple[Tag, ...] = ()
+    later: list[Shot] = field(default_factory=list)
 
     def cut(self, most: int) -> list[Run]:
         """Return the run in pieces of at most `most` pictures; 0: as it is."""
         if not most or len(self.shots) <= most:
             return [self]
         starts = range(0, len(self.shots), most)
-        return [Run(self.tags, self.shots[at : at + most], self.plain[at : at + most]) for at in starts]
+        lists = (self.shots, self.plain, self.later)
+        cuts = ([each[at : at + most] for each in lists] for at in starts)
+        return [Run(self.tags, shots, plain, self.later_tags, later) for shots, plain, later in cuts]
 
 
 @dataclass(frozen=True)
@@ -51,15 +58,30 @@ class Asked:
     hypernetworks: tuple[tuple[ModelFile, float], ...] = ()
     hashes: Mapping[str, dict[str, str]] = field(default_factory=dict, hash=False)
 
+    def without(self, name: str) -> Asked:
+        """Return the same without the networks of that name, or of a file of that name."""
+        loras = tuple(each for each in self.loras if each.file.name != name)
+        others = tuple(each for each in self.hypernetworks if each[0].path.stem != name)
+        return replace(self, loras=loras, hypernetworks=others)
+
 
 def runs(batch: Sequence[Shot], report: Report) -> list[Run]:
     """Cut `batch` into runs of neighbours with equal tags. A tag in a negative prompt is taken out and told of."""
-    read = [(shot, *_plain(shot, report)) for shot in batch]
+    read = []
+    for shot in batch:
+        plain, second = _plain(shot, report), _second(shot)
+        read.append((shot, *plain, *(plain if second == shot else _plain(second, report))))
     found: list[Run] = []
-    for tags, group in groupby(read, key=lambda each: each[2]):
-        shots = list(group)
-        found.append(Run(tags, [shot for shot, _, _ in shots], [plain for _, plain, _ in shots]))
+    for (tags, later_tags), group in groupby(read, key=lambda each: (each[2], each[4])):
+        shots, plain, _, later, _ = zip(*group, strict=True)
+        found.append(Run(tags, [*shots], [*plain], later_tags, [*later]))
     return found
+
+
+def _second(shot: Shot) -> Shot:
+    """Return what is said of a picture in a second pass: where there is nothing else, the same."""
+    said = {"prompt": shot.hires_prompt, "negative_prompt": shot.hires_negative_prompt}
+    return shot.model_copy(update={name: text for name, text in said.items() if text})
 
 
 def _plain(shot: Shot, report: Report) -> tuple[Shot, tuple[Tag, ...]]:
@@ -105,6 +127,26 @@ class Networks:
             else:
                 hashes.setdefault(kind, {})[tag.name] = short_hash(file)
         return Asked(tuple(loras), tuple(others), hashes)
+
+    @contextmanager
+    def fitting(self, model: Model, asked: Asked, report: Report) -> Iterator[Bundled]:
+        """Apply what of `asked` fits `model`, like `applied`; what does not is told of.
+
+        They were asked for with another checkpoint in mind. Raises `BrokenFile` and `UnsafeFile`.
+        """
+        with ExitStack() as stack:
+            while True:
+                try:
+                    bundled = stack.enter_context(self.applied(model, asked, report))
+                    break
+                except WrongFamily as error:
+                    name = error.values.get("name")
+                    fewer = asked.without(str(name))
+                    if fewer == asked:
+                        raise
+                    asked = fewer
+                    report.tell(Note(key="network_unfit", values={"name": name}))
+            yield bundled
 
     @contextmanager
     def applied(self, model: Model, asked: Asked, report: Report) -> Iterator[Bundled]:

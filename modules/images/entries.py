@@ -1,7 +1,8 @@
 """The entries of a "parameters" text as values of a form: numbers as numbers, choices by the names a request has.
 
-What A1111 takes for granted where an entry is missing is filled in as A1111 does. Its switches for texts of old
-versions ("Old prompt editing timelines", "Pad conds v0", …) concern settings there are none of here.
+What A1111 takes for granted where an entry is missing is filled in as A1111 does. Of its switches for texts of old
+versions the refiner's is here; the others ("Old prompt editing timelines", "Pad conds v0", …) concern settings there
+are none of.
 """
 
 import math
@@ -21,6 +22,7 @@ from modules.request import (
     Hires,
     InitImage,
     Mask,
+    Refiner,
     Request,
     Sampling,
     Soft,
@@ -50,6 +52,8 @@ _NUMBERS: Mapping[str, tuple[type[BaseModel], str]] = MappingProxyType(
         "Hires resize-1": (Hires, "hires/width"),
         "Hires resize-2": (Hires, "hires/height"),
         "Hires steps": (Hires, "hires/steps"),
+        "Hires CFG Scale": (Hires, "hires/cfg_scale"),
+        "Refiner switch at": (Refiner, "refiner/switch_at"),
         "SD upscale overlap": (Tiles, "tiles/overlap"),
         "SD upscale factor": (Tiles, "tiles/scale"),
         "Denoising strength": (InitImage, "init/denoising_strength"),
@@ -85,6 +89,8 @@ _CHOICES: Mapping[str, tuple[str, Mapping[str, object]]] = MappingProxyType(
             for name, info in Sampling.model_fields.items()
             if info.annotation is bool
         },
+        "Refiner switch by sampling steps": ("refiner/switch_by", {"True": "steps", "False": "timesteps"}),
+        "Hires refiner": ("refiner/passes", {said: each for each, said in infotext.PASSES.items()}),
         "SD upscale joined": ("tiles/joined", {"end": "end", "every step": "step"}),
     }
 )
@@ -100,7 +106,9 @@ _USUAL = MappingProxyType(
         **{infotext.SAMPLING[name]: str(info.default) for name, info in Sampling.model_fields.items()},
     }
 )
-_SECOND = MappingProxyType({"Hires resize-1": "0", "Hires resize-2": "0", "Hires steps": "0"})
+_SECOND = MappingProxyType({"Hires resize-1": "0", "Hires resize-2": "0", "Hires steps": "0", "Hires CFG Scale": "0"})
+_BY_STEPS = (1, 8)  # A1111's first version whose refiner went by noise levels
+_VERSION = re.compile(r"v(\d{1,3})\.(\d{1,3})\b")
 _INIT = MappingProxyType({"Resize mode": "Just resize", "Noise multiplier": "1", "Color correction": "False"})
 _MASK = MappingProxyType(
     {
@@ -119,6 +127,7 @@ _ASIDE = frozenset(
         *("Hypernet", "Hypernet strength", "RNG", "Version", "User", "Device", "Dtype", "Attention", "Torch"),
         *("Diffusers", "VAE Encoder", "VAE Decoder", "VAE dtype", "Memory ladder", "Init image hash"),
         *("Batch size", "Batch pos", "Hires upscaler", "Hires sampler", "Hires schedule type"),
+        *("Hires checkpoint", "Hires prompt", "Hires negative prompt", "Refiner"),
         *("SD upscale upscaler", "SD upscale tile-1", "SD upscale tile-2"),
     )
 )
@@ -145,7 +154,11 @@ def values_of(fields: Mapping[str, str]) -> tuple[dict[str, Any], list[Left]]:
     left: list[Left] = []
     values: dict[str, Any] = {"prompt": _words(_with_networks(fields)), "negative_prompt": ""}
     values["negative_prompt"] = _words(fields.get("Negative prompt", ""))
-    for name, entry in (("prompt", "Prompt"), ("negative_prompt", "Negative prompt")):
+    entries = {"prompt": "Prompt", "negative_prompt": "Negative prompt"}
+    if _HIRES & fields.keys():
+        entries |= {"hires/prompt": "Hires prompt", "hires/negative_prompt": "Hires negative prompt"}
+        values |= {name: _words(fields.get(entry, "")) for name, entry in entries.items() if name not in values}
+    for name, entry in entries.items():
         if len(values[name]) > PROMPT_LENGTH:
             del values[name]
             left.append(Left("left_too_long", {"entry": entry, "most": PROMPT_LENGTH}))
@@ -153,6 +166,8 @@ def values_of(fields: Mapping[str, str]) -> tuple[dict[str, Any], list[Left]]:
         return values, left
     known = dict(fields)
     values["hires_on"] = bool(_HIRES & fields.keys())
+    if "Refiner" in fields:
+        known = {"Refiner switch by sampling steps": str(_is_old(fields)), "Hires refiner": "second pass", **known}
     values["in_tiles"] = "SD upscale overlap" in fields
     if values["hires_on"]:  # then it is the second pass's, and no picture was painted over
         known["Hires strength"] = known.pop("Denoising strength", "0.7")
@@ -227,6 +242,12 @@ def _with_networks(fields: Mapping[str, str]) -> str:
         if fields.get(f"AddNet Module {place}") == "LoRA" and (model := fields.get(f"AddNet Model {place}")):
             tags.append(f"<lora:{model.partition('(')[0]}:{fields.get(f'AddNet Weight A {place}', '1')}>")
     return " ".join([prompt, *(each for each in tags if each not in prompt)]).strip() if tags else prompt
+
+
+def _is_old(fields: Mapping[str, str]) -> bool:
+    """Tell whether a text is of a version of A1111 whose refiner took over by the count of steps."""
+    version = _VERSION.match(fields.get("Version", ""))
+    return version is not None and tuple(map(int, version.groups())) < _BY_STEPS
 
 
 def _known(entry: str) -> bool:

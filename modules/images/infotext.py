@@ -42,6 +42,8 @@ SAMPLING = MappingProxyType(
         "sgm_noise_multiplier": "SGM noise multiplier",
     }
 )  # number of `Sampling` -> its entry
+PASSES = MappingProxyType({"first": "first pass", "second": "second pass", "both": "both passes"})
+_WORDS = frozenset({"Hires prompt", "Hires negative prompt"})  # entries that are no size, whatever they look like
 _EMPHASIS = ("(", "[", "BREAK")  # what is read in more than one way
 PACKAGES = MappingProxyType({"torch": "Torch", "diffusers": "Diffusers"})  # package -> the entry of its version
 FEWEST_ENTRIES = 3  # a last line with fewer entries is words, not parameters
@@ -70,7 +72,7 @@ def write(recipe: Recipe) -> str:
     if recipe.vae:
         said |= {"VAE hash": recipe.vae_hash, "VAE": recipe.vae} if recipe.vae_hash else {"VAE": recipe.vae}
     said |= _varied(recipe)
-    said |= _larger(recipe) | _painted_over(recipe)
+    said |= _larger(recipe) | _painted_over(recipe) | _refined(recipe)
     if recipe.clip_skip > 1:
         said["Clip skip"] = str(recipe.clip_skip)
     if recipe.seed_delta:
@@ -118,7 +120,7 @@ def read(text: str) -> dict[str, str]:
         words[part].append(line)
     fields = {part: "\n".join(found) for part, found in words.items()}
     for key, value in entries(last):
-        size = _SIZE.match(value)
+        size = None if key in _WORDS else _SIZE.match(value)
         if size:
             fields[f"{key}-1"], fields[f"{key}-2"] = size.groups()
         else:
@@ -137,8 +139,13 @@ def _larger(recipe: Recipe) -> dict[str, str]:
         return {}
     asked = recipe.hires.asked
     found = {"Denoising strength": _number(asked.denoising_strength)}
+    if asked.model:
+        found["Hires checkpoint"] = _title(asked.model, recipe.hires.model_hash)
     if asked.sampler and asked.sampler != recipe.sampler:
         found["Hires sampler"] = asked.sampler
+    found |= second_words(recipe)
+    if asked.cfg_scale:
+        found["Hires CFG Scale"] = _number(asked.cfg_scale)
     if asked.schedule not in ("", "Automatic", recipe.schedule):
         found["Hires schedule type"] = asked.schedule
     if asked.width or asked.height:
@@ -148,6 +155,36 @@ def _larger(recipe: Recipe) -> dict[str, str]:
     if asked.steps:
         found["Hires steps"] = str(asked.steps)
     return found | {"Hires upscaler": asked.upscaler}
+
+
+def second_words(recipe: Recipe) -> dict[str, str]:
+    """Return the entries about what was said in a second pass, where it was not what was said in the first."""
+    if recipe.hires is None:
+        return {}
+    asked = recipe.hires.asked
+    found = {"Hires prompt": asked.prompt, "Hires negative prompt": asked.negative_prompt}
+    first = (recipe.prompt, recipe.negative_prompt)
+    return {entry: text for (entry, text), same in zip(found.items(), first, strict=True) if text not in ("", same)}
+
+
+def _refined(recipe: Recipe) -> dict[str, str]:
+    """Return the entries about the checkpoint that took over, as A1111 writes them."""
+    if recipe.refiner is None:
+        return {}
+    asked = recipe.refiner.asked
+    found = {"Refiner": _title(asked.model, recipe.refiner.model_hash)}
+    found["Refiner switch at"] = _number(asked.switch_at)
+    if asked.switch_by == "steps":
+        found["Refiner switch by sampling steps"] = "True"
+    if recipe.hires is not None and asked.passes != "second":
+        found["Hires refiner"] = PASSES[asked.passes]
+    return found
+
+
+def _title(name: str, digits: str) -> str:
+    """Return a checkpoint that is not the first as A1111 calls it: its name, and its hash in brackets."""
+    plain = _FILE.sub("", name)
+    return f"{plain} [{digits}]" if digits else plain
 
 
 def _varied(recipe: Recipe) -> dict[str, str]:
@@ -256,7 +293,8 @@ def _hashes(networks: Mapping[str, str]) -> str:
 
 
 def _quoted(value: str) -> str:
-    return json.dumps(value, ensure_ascii=False) if any(each in value for each in ",\n:") else value
+    plain = value == value.strip() and not value.startswith('"') and not any(each in value for each in ",\n:")
+    return value if plain else json.dumps(value, ensure_ascii=False)
 
 
 def _unquoted(value: str) -> str:

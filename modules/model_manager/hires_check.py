@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import MappingProxyType
 
 from modules.errors import BadRequest
@@ -30,15 +30,19 @@ def hires_upscalers(names: Sequence[str]) -> list[str]:
     return [*LATENT, *names]
 
 
-def checked_hires(request: Request, catalog: Catalog, offers: Offers) -> Request:
+def checked_hires(
+    request: Request, catalog: Catalog, offers: Offers, there: Callable[[str], bool] = lambda name: True
+) -> Request:
     """Return `request` with upscaler, sampler and schedule of its second pass as they are called.
 
-    Raises `BadRequest` for those that are not there and for a size that is too large, and an error of its own for a
-    file that cannot be loaded.
+    `there` tells whether there is a picture of a name. Raises `BadRequest` for what is not there and for a size that
+    is too large, and an error of its own for a file that cannot be loaded.
     """
     hires = request.hires
     if hires is None:
         return request
+    if hires.image and not there(hires.image):
+        raise BadRequest("picture_gone", value=hires.image[:12])
     if request.width and request.height:
         larger_size(hires, request.width, request.height)
     known = next((name for name in LATENT if name.lower() == hires.upscaler.strip().lower()), None)

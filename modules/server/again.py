@@ -1,14 +1,14 @@
 """Making an old picture again: the request that made it, and what here is not as it was then."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from modules.errors import BadRequest, UnknownModel
 from modules.images.compare import Comparison, compare
 from modules.images.inputs import Inputs
-from modules.model_manager.autoencoders import OWN
-from modules.request import Control, Request, make_request
+from modules.model_manager.autoencoders import AUTOMATIC, OWN
+from modules.request import SIZE, Control, Hires, Refiner, Request, make_request
 from modules.result import Recipe
 from modules.server.recall import EASEL, Knows, Recalled
 
@@ -36,6 +36,7 @@ def request_again(recalled: Recalled, knows: Knows, inputs: Inputs) -> Request:
     if "model" not in recalled.values:
         raise UnknownModel("again_no_checkpoint", value=recipe.model[:60])
     controls = tuple(used.asked for used in recipe.controls)
+    _see_others(recipe, recalled)
     request = make_request(
         {
             **recipe.model_dump(
@@ -43,9 +44,10 @@ def request_again(recalled: Recalled, knows: Knows, inputs: Inputs) -> Request:
             ),
             **recipe.model_dump(include={"cfg_scale", "seed", "init", "mask", "extras"}),
             **recipe.model_dump(include={"variation", "noise_source", "seed_delta", "sampling", "emphasis"}),
-            **_larger(recipe),
+            **_larger(recipe, recalled),
             "model": recalled.values["model"],
-            "vae": recipe.vae or OWN,
+            "vae": _autoencoder(recipe),
+            "refiner": None if recipe.refiner is None else _here(recipe.refiner.asked, recalled, "refiner/model"),
             "controls": [each.model_dump() for each in controls],
         }
     )
@@ -54,10 +56,65 @@ def request_again(recalled: Recalled, knows: Knows, inputs: Inputs) -> Request:
     return knows.offers.settle(request)
 
 
-def _larger(recipe: Recipe) -> dict[str, object]:
+def request_larger(
+    recalled: Recalled, knows: Knows, inputs: Inputs, picture: Path, hires: Mapping[str, object]
+) -> Request:
+    """Return the request that makes a finished `picture` larger: what made it once more, as a second pass alone.
+
+    `hires` are the fields of that pass. What the picture was painted over does not count any more, nor do controls that
+    looked at that. Raises `BadRequest` when it is gone, too large to begin with, or says too little of how it was made;
+    `UnknownModel` when its checkpoint is not here.
+    """
+    try:
+        name = inputs.put(picture.read_bytes())
+    except OSError as error:
+        raise BadRequest("picture_gone", value=picture.name) from error
+    size = inputs.open(name).size
+    least, most, step = SIZE
+    if max(size) > most or min(size) < least:
+        raise BadRequest("larger_size", width=size[0], height=size[1], least=least, most=most)
+    request = request_again(_without_beginning(recalled), knows, inputs)
+    sides = {side: length // step * step for side, length in zip(("width", "height"), size, strict=True)}
+    return make_request({**request.model_dump(), **sides, "hires": {**hires, "image": name}})
+
+
+def _without_beginning(recalled: Recalled) -> Recalled:
+    """Return what a picture says of itself but for what it was painted over, and how it became larger."""
+    dropped = ("init/", "mask/", "hires/", "hires_on")
+    values = {name: value for name, value in recalled.values.items() if not name.startswith(dropped)}
+    recipe = recalled.recipe
+    if recipe is not None:
+        controls = tuple(used for used in recipe.controls if used.asked.image)
+        gone = {"init": None, "mask": None, "tiles": None, "hires": None, "controls": controls}
+        recipe = recipe.model_copy(update=gone)
+    return replace(recalled, values=values, units={}, recipe=recipe)
+
+
+def _see_others(recipe: Recipe, recalled: Recalled) -> None:
+    """Raise `UnknownModel` when a checkpoint that the picture needs besides the first is not here."""
+    parts = {"hires/model": recipe.hires, "refiner/model": recipe.refiner}
+    for name, part in parts.items():
+        if part is not None and part.asked.model and not recalled.values.get(name):
+            raise UnknownModel("again_no_checkpoint", value=part.asked.model[:60])
+
+
+def _here(asked: Hires | Refiner, recalled: Recalled, name: str) -> dict[str, object]:
+    """Return a part of a request with its checkpoint as it is called here."""
+    return {**asked.model_dump(), "model": recalled.values.get(name, "")}
+
+
+def _autoencoder(recipe: Recipe) -> str:
+    """Return which autoencoder a request wants: only where each checkpoint has its own file do they differ."""
+    parts = (part for part in (recipe.hires, recipe.refiner) if part is not None and part.asked.model)
+    if any(part.vae != recipe.vae for part in parts):
+        return AUTOMATIC
+    return recipe.vae or OWN
+
+
+def _larger(recipe: Recipe, recalled: Recalled) -> dict[str, object]:
     """Return how the picture became larger on the way; in tiles a request's size is that of a tile."""
     if recipe.hires is not None:
-        return {"hires": recipe.hires.asked.model_dump()}
+        return {"hires": _here(recipe.hires.asked, recalled, "hires/model")}
     if recipe.tiles is not None:
         tiles = recipe.tiles
         return {"tiles": tiles.asked.model_dump(), "width": tiles.width, "height": tiles.height}
@@ -67,7 +124,13 @@ def _larger(recipe: Recipe) -> dict[str, object]:
 def _of_text(recalled: Recalled, knows: Knows) -> Request:
     values = recalled.values
     known = {name: value for name, value in values.items() if name in Request.model_fields}
-    for part in ("variation", "sampling", *(["hires"] if values.get("hires_on") else [])):
+    parts = {
+        "variation": True,
+        "sampling": True,
+        "hires": values.get("hires_on"),
+        "refiner": values.get("refiner/model"),
+    }
+    for part in (part for part, there in parts.items() if there):
         own = {name.partition("/")[2]: value for name, value in values.items() if name.startswith(f"{part}/")}
         known |= {part: own} if own else {}
     if not recalled.has_parameters or "seed" not in known or "steps" not in known:
@@ -80,7 +143,7 @@ def _of_text(recalled: Recalled, knows: Knows) -> Request:
 
 
 def _pictures(request: Request, controls: tuple[Control, ...]) -> Iterator[str]:
-    named = [part.image for part in (request.init, request.mask) if part is not None]
+    named = [part.image for part in (request.init, request.mask, request.hires) if part is not None and part.image]
     yield from named
     yield from (name for unit in controls for name in (unit.image, unit.mask) if name)
 
@@ -108,6 +171,11 @@ def changes(recalled: Recalled, now: Recipe) -> list[Change]:
     for kind in sorted({*then.networks, *now.networks}):
         old, new = then.networks.get(kind, {}), now.networks.get(kind, {})
         found += [Change(name, old.get(name, "-"), new.get(name, "-")) for name in sorted({*old, *new})]
+    if then.hires is not None and now.hires is not None:
+        found.append(Change("hires_hash", then.hires.model_hash, now.hires.model_hash))
+    if then.refiner is not None:
+        digits = "-" if now.refiner is None else now.refiner.model_hash
+        found.append(Change("refiner_hash", then.refiner.model_hash, digits))
     for used, made in zip(then.controls, now.controls, strict=False):
         found.append(Change(used.asked.model, used.model_hash, made.model_hash))
     found += [Change(name, then.notes.get(name, "-"), now.notes.get(name, "-")) for name in {*then.notes, *now.notes}]

@@ -82,8 +82,10 @@ def recall(inside: Inside, knows: Knows) -> Recalled:
         values |= _noise(fields, tool, recipe)
         if values.get("hires_on") or values.get("in_tiles"):
             values |= _second(fields, knows, left)
-    if "prompt" in values:
-        values["prompt"] = _networks(values["prompt"], fields, knows.catalog, left)
+        values |= _others(fields, knows.catalog, bool(values.get("hires_on")), left)
+    for name in ("prompt", "hires/prompt"):
+        if name in values:
+            values[name] = _networks(values[name], fields, knows.catalog, left)
     units = {number: _unit(number, unit, knows, left) for number, unit in units_of(fields).items()}
     if recipe is not None:
         own = recipe.extras.items()
@@ -97,7 +99,7 @@ def _tool(fields: Mapping[str, str]) -> str:
 
 
 def _words(recipe: Recipe) -> dict[str, str]:
-    return {"Prompt": recipe.prompt, "Negative prompt": recipe.negative_prompt}
+    return {"Prompt": recipe.prompt, "Negative prompt": recipe.negative_prompt, **infotext.second_words(recipe)}
 
 
 def _is_note(name: str, recipe: Recipe | None) -> bool:
@@ -192,6 +194,29 @@ def _second(fields: Mapping[str, str], knows: Knows, left: list[Left]) -> dict[s
                 values[f"hires/{part}"] = getattr(knows.offers.settle(make_request({part: asked[:200]})), part)
             except BadRequest:
                 left.append(Left(f"left_{part}", {"name": asked[:60]}))
+    return values
+
+
+def _others(fields: Mapping[str, str], catalog: Catalog, twice: bool, left: list[Left]) -> dict[str, Any]:
+    """Return the checkpoint of a second pass and the refiner by the names they have here; empty where there is none."""
+    asked = {"refiner/model": ("Refiner", "left_refiner")}
+    if twice:
+        asked["hires/model"] = ("Hires checkpoint", "left_hires_checkpoint")
+    values: dict[str, Any] = {}
+    for name, (entry, key) in asked.items():
+        values[name] = ""
+        title = fields.get(entry, "")
+        if not title or title.startswith("Use same"):
+            continue
+        bare, _, digits = title.removesuffix("]").rpartition(" [")
+        plain, digits = (bare, digits.lower()) if bare and title.endswith("]") else (title, "")
+        file = _found(catalog, "checkpoint", plain, digits)
+        if file is None or file.problem:
+            left.append(Left(key, {"name": title[:80]}))
+            continue
+        values[name] = file.name
+        if _differs(file, digits):
+            left.append(Left("left_other_hash", {"name": file.name, "found": file.sha256[:10], "hash": digits[:10]}))
     return values
 
 

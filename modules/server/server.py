@@ -21,6 +21,7 @@ from modules.library.trash import Trash
 from modules.model_manager.autoencoders import AUTOMATIC, OWN
 from modules.model_manager.caption_files import CaptionFiles
 from modules.model_manager.catalog import Catalog
+from modules.model_manager.checkpoint_check import checked_checkpoints
 from modules.model_manager.control_check import checked_controls, find_preprocessor
 from modules.model_manager.extras_task import settled_extras
 from modules.model_manager.file_tasks import settled_file_task
@@ -159,7 +160,8 @@ class Server:
         special = asked.vae in ("", AUTOMATIC, OWN)
         vae = asked.vae if special else self.catalog.find(asked.vae, "vae").name
         asked = checked_tiles(asked, self.catalog, self.offers.upscalers, self.inputs)
-        asked = checked_hires(asked, self.catalog, self.offers)
+        asked = checked_hires(asked, self.catalog, self.offers, self.inputs.has)
+        asked = checked_checkpoints(asked, model, self.catalog)
         asked = checked_controls(asked, model, self.catalog, self.offers, self.inputs.has)
         asked = asked.model_copy(update={"model": model.name, "vae": vae}).with_seed()
         return self.jobs.add(asked, owner, origin, model.native_size or UNKNOWN_SIZE, pixels=self._pixels(asked))

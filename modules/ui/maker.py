@@ -189,6 +189,9 @@ class Maker:
         there = [name for _, name in top.checkpoints(catalog)]
         if kept["model"] not in there:
             kept["model"] = there[0] if there else None
+        for name in ("hires/model", "refiner/model"):
+            if kept.get(name) not in there and name in kept:
+                kept[name] = ""
         if "vae" in kept and kept["vae"] not in [name for _, name in top.vaes(catalog, self.words.heard(None))]:
             kept["vae"] = self.form.defaults()["vae"]
 

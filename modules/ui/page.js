@@ -63,6 +63,12 @@
     }
   });
 
+  // A button in a panel stands for one of Gradio's, which brings the fields of its tab along.
+  document.addEventListener('click', (event) => {
+    const button = event.target.closest('[data-press]');
+    if (button) document.getElementById(button.dataset.press)?.click();
+  });
+
   // A button drawn as an icon says its name when pointed at.
   document.addEventListener('mouseover', (event) => {
     const button = event.target.closest?.('button.tool:not([title])');

@@ -97,6 +97,9 @@ class Recalling:
         components, values = self.form.components, recalled.values
         if "init/denoising_strength" in values and "init/image" not in components:
             yield Left("left_init", {"strength": values["init/denoising_strength"]})
+        recipe = recalled.recipe
+        if recipe is not None and recipe.hires is not None and recipe.hires.asked.image:
+            yield Left("left_hires_picture")
         if "mask/blur" in values and "mask/blur" not in components:
             yield Left("left_mask")
         if recalled.units and "unit_0/enabled" not in components:

@@ -176,6 +176,15 @@ def parameters(picture: PictureRow | None, words: Words) -> Html:
             aria_label=words.say("ui.copy_parameters"),
         ),
         element(
+            "button",
+            "✨",
+            type="button",
+            cls="tool larger",
+            data_press="txt2img_larger",
+            title=words.say("ui.larger"),
+            aria_label=words.say("ui.larger"),
+        ),
+        element(
             "a",
             icon("download"),
             element("span", words.say("ui.download")),

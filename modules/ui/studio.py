@@ -15,6 +15,7 @@ from modules.ui.fields import Form, build_fields
 from modules.ui.follow import UNKNOWN_SIZE
 from modules.ui.networks import Networks
 from modules.ui.panel import panel
+from modules.ui.refiner import build_refiner
 from modules.ui.sampling_fields import sampling_fields
 from modules.ui.tab import Page
 from modules.ui.units import TAB as CONTROLS
@@ -116,6 +117,7 @@ class Studio:
                     self.words("reuse_seed"), elem_id=f"{self.name}_reuse_seed", elem_classes="tool", min_width=0
                 )
             below(self.form)
+            build_refiner(self.form, self.server, self.words, twice="hires_on" in self.form.components)
             with gr.Accordion(self.words("seed_variation"), open=False, elem_classes="part"):
                 self._variation()
             sampling_fields(self.form, self.words)

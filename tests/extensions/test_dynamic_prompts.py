@@ -105,6 +105,15 @@ def plan(request: Request) -> list[str]:
     return [shot.prompt for shot in ring(Request.shots)(request)]
 
 
+def test_what_is_said_in_a_second_pass_has_choices_too() -> None:
+    said = {"prompt": "a {cat|dog}", "hires": {"prompt": "a {cat|dog}, {large|huge}"}}
+    (ring,) = make_plugins("engine", [], EXTENSIONS).rings(
+        "around_plan", request := make_request({**said, "seed": 5, "batch_count": 4, "extras": ON})
+    )
+    words = [(shot.hires_prompt, shot.hires_negative_prompt) for shot in ring(Request.shots)(request)]
+    assert all("{" not in prompt and prompt.endswith(("large", "huge")) and not empty for prompt, empty in words)
+
+
 def test_each_picture_has_words_of_its_own_seed() -> None:
     many = make_request(
         {"prompt": "a {red|blue} __thing__", "seed": 5, "batch_count": 4, "batch_size": 2, "extras": ON}

@@ -15,8 +15,8 @@ from modules.images.metadata import Inside
 from modules.model_manager.model_file import ModelFile
 from modules.offers import gather
 from modules.plugins import make_plugins
-from modules.request import Hires, InitImage, Mask, Request, Sampling, Soft, Variation, make_request
-from modules.result import Recipe, UsedHires
+from modules.request import Hires, InitImage, Mask, Refiner, Request, Sampling, Soft, Variation, make_request
+from modules.result import Recipe, UsedHires, UsedRefiner
 from modules.server.recall import Knows, Recalled, recall, recall_text
 from modules.ui.fields import as_request
 from tests.fake_catalog import FakeCatalog
@@ -49,11 +49,18 @@ def recipe_of(request: Request) -> Recipe:
     own = request.vae in ("None", "Automatic")
     shared = request.model_dump(
         exclude={"batch_count", "batch_size", "controls", "vae", "init", "mask", "extras", "hires", "tiles"}
+        | {"refiner"}
     )
+    others = {each.name: each.hash for each in FILES}
     return Recipe(
         **shared,
         init=request.init,
-        hires=None if request.hires is None else UsedHires(asked=request.hires, width=64, height=64),
+        hires=None
+        if request.hires is None
+        else UsedHires(asked=request.hires, width=64, height=64, model_hash=others.get(request.hires.model, "")),
+        refiner=None
+        if request.refiner is None
+        else UsedRefiner(asked=request.refiner, model_hash=others[request.refiner.model]),
         mask=request.mask,
         extras=request.extras,
         model_hash=file.hash,
@@ -141,16 +148,38 @@ second = st.builds(
     denoising_strength=share(1),
     sampler=st.sampled_from(["", "DPM2"]),
     schedule=st.sampled_from(["", "Exponential"]),
+    model=st.sampled_from(["", "dream"]),
+    prompt=words,
+    negative_prompt=words,
+    cfg_scale=st.just(0.0) | st.floats(1, 30),
 ) | st.builds(Hires, width=st.integers(1, 256).map(lambda side: side * 8), height=st.just(0))
 
 
+refiners = st.builds(
+    Refiner,
+    model=st.sampled_from(["dream", "starter"]),
+    switch_at=st.floats(0.01, 1),
+    switch_by=st.sampled_from(["timesteps", "steps"]),
+    passes=st.sampled_from(["first", "second", "both"]),
+)
+
+
 def complete(request: Request, mask: Mask, hires: Hires | None) -> Request:
-    """A mask belongs to a picture, and a second pass to none; noise of no width is of the picture's."""
+    """A mask belongs to a picture, and a second pass to none; noise of no width is of the picture's.
+
+    What is said in a second pass is something else, and without one a refiner has no choice of passes.
+    """
+    refiner = request.refiner
+    if hires is not None:
+        said = {"prompt": request.prompt, "negative_prompt": request.negative_prompt}
+        hires = hires.model_copy(update={name: "" for name, text in said.items() if getattr(hires, name) == text})
+    if refiner is not None and (hires is None or request.init):
+        refiner = refiner.model_copy(update={"passes": "second"})
     variation = request.variation
     if variation is not None and not variation.from_width:
         variation = variation.model_copy(update={"from_height": 0})
     parts = {"mask": mask, "hires": None} if request.init else {"mask": None, "hires": hires}
-    return request.model_copy(update={**parts, "variation": variation})
+    return request.model_copy(update={**parts, "variation": variation, "refiner": refiner})
 
 
 sides = st.integers(8, 256).map(lambda side: side * 8)
@@ -173,6 +202,7 @@ requests = st.builds(
     seed_delta=st.integers(0, 2**32),
     sampling=st.none() | numbers,
     init=st.none() | inits,
+    refiner=st.none() | refiners,
     extras=st.just({"wild": {"on": True, "words": "a, b: c"}}),
 ).flatmap(lambda request: st.builds(complete, st.just(request), masks, st.none() | second))
 
@@ -244,6 +274,44 @@ def test_a_second_pass_gets_the_names_there_are(knows: Knows) -> None:
     assert (told.values["hires/upscaler"], told.values["hires/sampler"]) == ("Latent (nearest)", "Euler")
     (left,) = read(knows, parameters.format("absent")).left
     assert left.values["entry"] == "Hires upscaler" and "Latent" in str(left.values["allowed"])
+
+
+def test_checkpoints_besides_the_first_are_found_by_hash_or_name_and_said_where_they_are_not_here(knows: Knows) -> None:
+    start = "Steps: 1, Seed: 2, RNG: CPU, Denoising strength: 0.4, Hires upscale: 2, Hires upscaler: Latent"
+    told = read(knows, f"{start}, Hires checkpoint: old name [0123456789], Refiner: starter, Refiner switch at: 0.8")
+    assert (told.values["hires/model"], told.values["refiner/model"]) == ("dream", "starter")
+    assert (told.values["refiner/switch_at"], told.values["refiner/switch_by"]) == (0.8, "timesteps")
+    assert told.values["refiner/passes"] == "second" and told.left == ()
+    told = read(knows, f"{start}, Hires checkpoint: a [1111111111], Refiner: b [2222222222], Refiner switch at: 0.5")
+    assert [(each.key, each.values["name"]) for each in told.left] == [
+        ("left_refiner", "b [2222222222]"),
+        ("left_hires_checkpoint", "a [1111111111]"),
+    ]
+    assert (told.values["hires/model"], told.values["refiner/model"]) == ("", "")
+    plain = read(knows, f"{start}, Hires checkpoint: Use same checkpoint")
+    assert (plain.values["hires/model"], plain.values["refiner/model"], plain.left) == ("", "", ())
+
+
+def test_a_lora_of_a_second_pass_is_called_as_the_file_of_its_hash(knows: Knows) -> None:
+    parameters = (
+        "Steps: 1, Seed: 2, RNG: CPU, Denoising strength: 0.4, Hires upscale: 2, Hires upscaler: Latent, "
+        'Hires prompt: "b <lora:old name:1>", Lora hashes: "old name: ffeeddccbbaa"'
+    )
+    assert read(knows, parameters).values["hires/prompt"] == "b <lora:ink:1>"
+
+
+@pytest.mark.parametrize(
+    ("more", "way"),
+    [
+        ("Version: v1.7.0", "steps"),
+        ("Version: v1.10.1", "timesteps"),
+        ("Refiner switch by sampling steps: True, Version: v1.10.1", "steps"),
+        ("Version: f2.0.1v1.10.1-previous-1", "timesteps"),
+    ],
+)
+def test_before_1_8_a_refiner_went_by_steps(knows: Knows, more: str, way: str) -> None:
+    told = read(knows, f"Steps: 1, Seed: 2, RNG: CPU, Refiner: dream, Refiner switch at: 0.8, {more}")
+    assert told.values["refiner/switch_by"] == way and told.left == ()
 
 
 def test_units_of_controlnet_get_the_names_there_are(knows: Knows) -> None:
