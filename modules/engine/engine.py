@@ -17,6 +17,7 @@ from torch import Tensor
 from modules import __version__
 from modules.captioners.captioner import Captioner
 from modules.engine import device as devices
+from modules.engine.beside import Beside
 from modules.engine.canvas import prepare, size_of, tiles_of
 from modules.engine.captions import Captions
 from modules.engine.conditioning import Encode, Encoder
@@ -53,6 +54,7 @@ from modules.model_manager.hires_check import checked_hires
 from modules.model_manager.learned import Vocabulary
 from modules.model_manager.residency import ModelManager
 from modules.model_manager.resident import Resident
+from modules.model_manager.styles import Styles
 from modules.model_manager.tiles_check import checked_tiles
 from modules.offers import AUTOMATIC, Offers, gather
 from modules.plugins import Plugins, onion
@@ -87,6 +89,7 @@ class Engine:
         self.schedules = {each.label: each for each in plugins.offered("schedules", Schedule).values()}
         self.versions = {name: version(name) for name in PACKAGES} | {"easel": __version__}
         self.inputs = Inputs(settings.inputs)
+        self.styles = Styles(settings)
         self.networks = Networks(catalog)
         self.words = LearnedWordsOf(catalog)
         self.autoencoders = Autoencoders(catalog)
@@ -117,7 +120,7 @@ class Engine:
         Raises `UnknownModel` and other `ModelError`s, `BadRequest`, `OutOfMemory`, `BrokenPicture`, `Cancelled` and
         `ExtensionError`; pictures yielded before stay.
         """
-        request = self.offers().settle(request)
+        request = self.styles.applied(self.offers().settle(request))
         shots = onion(Request.shots, self.plugins.rings("around_plan", request))(request)
         file = self.catalog.hashed(self.catalog.find(request.model))
         request = checked_tiles(request, self.catalog, self.offers().upscalers, self.inputs)
@@ -134,9 +137,10 @@ class Engine:
                 run, *rest = waiting.popleft().cut(ladder.batch)
                 waiting.extendleft(reversed(rest))
                 shortage = None
+                beside = Beside(self.settings)
                 try:
                     task, rings, images, numbers, networks = self._make(
-                        request, run, len(shots), file, vae, ladder, report, larger
+                        request, run, len(shots), file, vae, ladder, report, larger, beside
                     )
                 except NoRoom as error:
                     shortage = alone(error)
@@ -152,8 +156,9 @@ class Engine:
                     self._exact.add((file, vae))
                 write = onion(save, rings.save)
                 pictures = []
-                for shot, image, used in zip(run.shots, images, networks, strict=True):
-                    picture = Picture(image, self._recipe(task, shot, file, vae, numbers, job, used, ladder))
+                for place, (shot, image, used) in enumerate(zip(run.shots, images, networks, strict=True)):
+                    recipe = self._recipe(task, shot, file, vae, numbers, job, used, ladder)
+                    picture = Picture(image, recipe, beside.of(place))
                     saved = write(picture)
                     pictures.append(picture)
                     yield picture, saved
@@ -235,6 +240,7 @@ class Engine:
         ladder: Ladder,
         report: Report,
         larger: Callable[[], Image.Image | None],
+        beside: Beside,
     ) -> tuple[Job, Rings, list[Image.Image], dict[str, str], list[Hashes]]:
         """Make the pictures of a run: borrow, encode, start, denoise, decode."""
         enlarged = larger()  # first: what enlarges it may need the room that the checkpoint takes
@@ -270,13 +276,16 @@ class Engine:
                         levels = self._sigmas(later, model)
                         part = Part(after=steps_of(later, levels))
                         clean = paint(task, begin, call(task, said, begin=begin), part)
+                        beside.first_pass(whole, clean)
                         part = Part(before=len(begin.sigmas) - 1)
                         enlarge = partial(self._enlarged, report)
                         begin = start_larger(task, later, model, levels, clean, whole, enlarge, guard)
                         then = [wordings(shot, later.request.steps, request.steps) for shot in run.plain]
                         clean = paint(later, begin, call(later, then, begin=begin), part)
                     pictures = onion(whole, rings.decode)(clean)
+                    beside.canvas(canvas, pictures)
                     pictures = self.controls.kept(later or task, finished(canvas, pictures, begin.kept, clean))
+                    beside.masks(canvas, pictures)
                 networks = [
                     {**asked.hashes, "embedding": self.words.hashes(words, each, request.cfg_scale, emphasis)}
                     for each in said
