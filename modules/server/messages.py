@@ -1,6 +1,6 @@
 """What goes over the pipe between the server and a worker, and what an engine must be able to do."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
@@ -90,11 +90,12 @@ EngineFactory = Callable[[Settings], Engine]
 
 @dataclass(frozen=True)
 class Take:
-    """Do this job. Pictures in `done` exist already."""
+    """Do this job. Pictures in `done` exist already; `made` says where."""
 
     job: str
     task: Task
     done: frozenset[int] = frozenset()
+    made: Mapping[int, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
