@@ -35,8 +35,9 @@ STYLES = (
     "extras.css",
     "pile.css",
     "pnginfo.css",
+    "styles.css",
 )
-LABELLED = frozenset({"model", "vae"})  # fields whose box shows a label, not the value
+LABELLED = frozenset({"model", "vae", "styles"})  # fields whose box shows a label, not the value
 
 
 def build_app(server: Server) -> FastAPI:
