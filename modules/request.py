@@ -23,6 +23,8 @@ LARGEST_SEED = 2**64 - 1
 PROMPT_LENGTH = 10_000  # characters
 
 CONTROLS = 10  # units
+STYLE_NAME = 200  # characters
+STYLES = 50  # in one request
 
 Size = Annotated[int, Field(ge=SIZE[0], le=SIZE[1], multiple_of=SIZE[2])]
 PictureName = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -202,6 +204,7 @@ class Request(BaseModel):
 
     prompt: str = Field("", max_length=PROMPT_LENGTH)
     negative_prompt: str = Field("", max_length=PROMPT_LENGTH)
+    styles: tuple[Annotated[str, Field(max_length=STYLE_NAME)], ...] = Field((), max_length=STYLES)  # put around both
     model: str = ""  # a name of the catalog; empty means the one chosen on the page, or the first there is
     vae: str = "Automatic"  # automatic: the file beside the checkpoint, if any; None: the checkpoint's own; or a name
     clip_skip: int = Field(1, ge=CLIP_SKIP[0], le=CLIP_SKIP[1])  # 2: what the text encoder's last layer but one said
@@ -231,6 +234,12 @@ class Request(BaseModel):
     def images(self) -> int:
         """How many pictures this makes."""
         return self.batch_count * self.batch_size
+
+    @field_validator("styles", mode="before")
+    @classmethod
+    def _no_styles(cls, styles: object) -> object:
+        """An emptied list of a page is none."""
+        return styles or ()
 
     @field_validator("variation")
     @classmethod

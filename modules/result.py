@@ -1,5 +1,6 @@
 """What came back: a picture and the recipe that makes it again."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from PIL import Image
@@ -20,6 +21,9 @@ class UsedControl(BaseModel):
 
 
 CAPTION = "Caption"  # in `Recipe.postprocessing`: what a picture shows, in words
+
+
+GRID = -1  # the place in its job of the grid of all its pictures
 
 
 class UsedTiles(BaseModel):
@@ -108,8 +112,9 @@ class Recipe(BaseModel):
 
 
 class Picture:
-    """An image with its recipe."""
+    """An image with its recipe; what it was on its way lies `beside`, by the suffix of its file."""
 
-    def __init__(self, image: Image.Image, recipe: Recipe) -> None:
+    def __init__(self, image: Image.Image, recipe: Recipe, beside: Mapping[str, Image.Image] | None = None) -> None:
         self.image = image
         self.recipe = recipe
+        self.beside = beside or {}

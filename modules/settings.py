@@ -13,11 +13,12 @@ from pydantic_settings import (
 )
 
 from modules.options import row_names
+from modules.saving import Saving
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
-class Settings(BaseSettings):
+class Settings(BaseSettings, Saving):
     """How this run is set up. The command line wins over `EASEL_*` variables, these over `.easel/settings.json`."""
 
     model_config = SettingsConfigDict(env_prefix="EASEL_", frozen=True, extra="ignore", protected_namespaces=())
@@ -37,6 +38,8 @@ class Settings(BaseSettings):
     upscaler_dir: tuple[Path, ...] = ()
     face_dir: tuple[Path, ...] = ()
     text_encoder_dir: tuple[Path, ...] = ()
+    # files of styles, with "*" and "?" for several; empty: styles.csv in the data folder
+    styles_file: tuple[Path, ...] = ()
     hashing: bool = True  # work out the SHA-256 of every model file in the background
 
     host: str = "127.0.0.1"
@@ -62,6 +65,10 @@ class Settings(BaseSettings):
         "sd_vae",
         "CLIP_stop_at_last_layers",
     )
+    # What becomes of styles found in the prompts of a picture that fills the form: Ignore leaves their words, Apply and
+    # Discard take them out; Apply chooses these styles and no others, "Apply if any" keeps those chosen where none is
+    # found (A1111's choice: such a form makes another picture than the one it was filled from).
+    infotext_styles: Literal["Ignore", "Apply", "Discard", "Apply if any"] = "Apply"
     controlnet_units: int = Field(default=3, ge=1, le=10)  # on the page; a request takes ten
     models_in_memory: int = Field(default=3, ge=1, le=100)  # checkpoints that stay loaded, as long as there is room
     memory_reserve: float = Field(default=2.0, ge=0, le=1024)  # GiB of main memory, and of a GPU's, left free

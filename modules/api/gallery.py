@@ -3,10 +3,12 @@
 Pictures are named by their ids, never by a path. What changes something is a POST.
 """
 
+import contextlib
 import time
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Protocol
+from urllib.parse import quote
 
 from fastapi import APIRouter, Body, Form, HTTPException, Query, Request, Response
 from fastapi.responses import HTMLResponse, StreamingResponse
@@ -19,6 +21,7 @@ from modules.library.gallery import AT_ONCE, PAGE, Choices, Hits
 from modules.library.pictures import PictureRow
 from modules.library.search import Search
 from modules.library.trash import Moved
+from modules.server.keeping import archive_name
 from modules.server.server import Server
 
 LARGEST = 200  # pictures of one page, at most
@@ -86,8 +89,8 @@ def _looking(server: Server) -> APIRouter:
         rows = [row for row in _rows(server, _numbers(ids)) if row.path.is_file()]
         if not rows:
             raise HTTPException(404)
-        name = time.strftime("easel-%Y-%m-%d-%H%M%S.zip")
-        headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
+        name = quote(_archive(rows, server) + ".zip")
+        headers = {"Content-Disposition": f"attachment; filename*=utf-8''{name}", "Cache-Control": "no-store"}
         return StreamingResponse(zipped(_named(rows, server)), media_type="application/zip", headers=headers)
 
     return routes
@@ -205,6 +208,14 @@ def _named(rows: Iterable[PictureRow], server: Server) -> Iterable[tuple[str, Pa
     for row in rows:
         name = server.library.name(row.path)
         yield (f"{row.id}-{row.path.name}" if Path(name).is_absolute() else name.removeprefix(".trash/")), row.path
+
+
+def _archive(rows: Sequence[PictureRow], server: Server) -> str:
+    """Return what a zip file is called: by the pattern for the pictures of one job, else by the moment."""
+    if rows[0].job and {row.job for row in rows} == {rows[0].job}:
+        with contextlib.suppress(OSError):
+            return archive_name(rows, server.settings.grid_zip_filename_pattern)
+    return time.strftime("easel-%Y-%m-%d-%H%M%S")
 
 
 def _forgotten(server: Server, rows: Collection[PictureRow]) -> list[int]:

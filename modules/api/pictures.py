@@ -9,6 +9,7 @@ from fastapi import APIRouter, HTTPException, Response
 from fastapi.responses import FileResponse
 from PIL import Image
 
+from modules.images.formats import mime
 from modules.library.pictures import PictureRow
 from modules.server.server import Server
 
@@ -30,7 +31,7 @@ def router(server: Server) -> APIRouter:
 
     @routes.api_route("/pictures/{id}", methods=["GET", "HEAD"])
     def picture(id: int, download: str | None = None) -> Response:
-        """Return the PNG file; as a file to keep when `download` is given."""
+        """Return the picture's file; as a file to keep when `download` is given."""
         return _file(_row(server, id), "inline" if download is None else "attachment")
 
     @routes.api_route("/thumbnails/{id}.webp", methods=["GET", "HEAD"])
@@ -40,7 +41,7 @@ def router(server: Server) -> APIRouter:
 
     @routes.api_route("/trash/pictures/{id}", methods=["GET", "HEAD"])
     def trashed_picture(id: int) -> Response:
-        """Return the PNG file of a picture in the trash."""
+        """Return the file of a picture in the trash."""
         return _file(_trashed(server, id), "inline")
 
     @routes.api_route("/trash/thumbnails/{id}.webp", methods=["GET", "HEAD"])
@@ -96,7 +97,7 @@ def _there(row: PictureRow | None) -> PictureRow:
 def _file(row: PictureRow, disposition: str) -> Response:
     return FileResponse(
         row.path,
-        media_type="image/png",
+        media_type=mime(row.path.suffix),
         headers=SEALED,
         filename=row.path.name,
         content_disposition_type=disposition,

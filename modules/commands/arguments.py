@@ -65,6 +65,9 @@ def _folders_and_devices(words: Words) -> argparse.ArgumentParser:
     for name, flags in MODEL_FOLDERS.items():
         folders.add_argument(*flags, dest=name, type=Path, metavar="FOLDER", action="append", help=_say(words, name))
     folders.add_argument(
+        "--styles-file", dest="styles_file", type=Path, metavar="FILE", action="append", help=_say(words, "styles_file")
+    )
+    folders.add_argument(
         "--no-hashing", dest="hashing", action="store_false", default=argparse.SUPPRESS, help=_say(words, "no_hashing")
     )
     folders.add_argument("--outputs-dir", type=Path, metavar="FOLDER", help=_say(words, "outputs_dir"))
@@ -104,6 +107,9 @@ def _picture(parser: argparse.ArgumentParser, words: Words) -> None:
     group.add_argument(*names, dest="negative_prompt", metavar="TEXT", default=silent, help=_say(words, "negative"))
     for name in ("model", "vae", "emphasis", "sampler", "schedule"):
         group.add_argument(f"--{name}", metavar="NAME", default=silent, help=_say(words, name))
+    group.add_argument(
+        "--style", dest="styles", metavar="NAME", action="append", default=silent, help=_say(words, "style")
+    )
     for name in ("steps", "width", "height", "cfg-scale", "clip-skip", "seed", "batch-count", "batch-size"):
         group.add_argument(f"--{name}", metavar="N", default=silent, help=_say(words, name.replace("-", "_")))
     group.add_argument(

@@ -15,8 +15,10 @@ from modules.commands.target import target
 from modules.engine.threads import prepare_environment
 from modules.errors import BadRequest
 from modules.events import Event, Loading, Note, Step
+from modules.images.names import circumstances
 from modules.library.database import Database, join
 from modules.model_manager.catalog import Catalog
+from modules.model_manager.styles import Styles
 from modules.offers import gather
 from modules.plugins import Plugins, make_plugins
 from modules.request import Request, make_request
@@ -38,7 +40,11 @@ def generate(asked: argparse.Namespace, settings: Settings, words: Words, say: C
     catalog = Catalog(settings, database=database)
     request = gather(plugins).settle(make_request(requested(vars(asked), plugins))).with_seed()
     catalog.find(request.model)
-    save = target(getattr(asked, "output", ""), settings.outputs)
+    styles = Styles(settings)
+    styles.applied(request)  # says what is amiss before anything is loaded
+    save = target(
+        getattr(asked, "output", ""), settings.outputs, settings, circumstances(request, styles.texts(request.styles))
+    )
     # One device, and nobody watches previews here.
     alone = settings.model_copy(update={"device": settings.device.split(",")[0], "preview_every": 0})
     prepare_environment()

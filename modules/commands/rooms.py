@@ -59,6 +59,8 @@ def _given(asked: Mapping[str, Any]) -> dict[str, Any]:
     given = {name: value for name, value in asked.items() if name in Settings.model_fields}
     for name in MODEL_FOLDERS.keys() & given.keys():
         given[name] = tuple(folder.expanduser() for folder in given[name])
+    if "styles_file" in given:
+        given["styles_file"] = tuple(each.expanduser().absolute() for each in given["styles_file"])
     if asked.get("listen"):
         given["host"] = "0.0.0.0"
     if "server_name" in asked:

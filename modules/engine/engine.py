@@ -17,6 +17,7 @@ from torch import Tensor
 from modules import __version__
 from modules.captioners.captioner import Captioner
 from modules.engine import device as devices
+from modules.engine.beside import Beside
 from modules.engine.canvas import prepare, size_of, tiles_of
 from modules.engine.captions import Captions
 from modules.engine.conditioning import Encode, Encoder
@@ -57,6 +58,7 @@ from modules.model_manager.hires_check import LATENT, checked_hires
 from modules.model_manager.learned import Vocabulary
 from modules.model_manager.residency import ModelManager
 from modules.model_manager.resident import Resident
+from modules.model_manager.styles import Styles
 from modules.model_manager.tiles_check import checked_tiles
 from modules.offers import AUTOMATIC, Offers, gather
 from modules.plugins import Plugins, onion
@@ -91,6 +93,7 @@ class Engine:
         self.schedules = {each.label: each for each in plugins.offered("schedules", Schedule).values()}
         self.versions = {name: version(name) for name in PACKAGES} | {"easel": __version__}
         self.inputs = Inputs(settings.inputs)
+        self.styles = Styles(settings)
         self.networks = Networks(catalog)
         self.words = LearnedWordsOf(catalog)
         self.autoencoders = Autoencoders(catalog)
@@ -127,7 +130,7 @@ class Engine:
         Raises `UnknownModel` and other `ModelError`s, `BadRequest`, `OutOfMemory`, `BrokenPicture`, `Cancelled` and
         `ExtensionError`; pictures yielded before stay.
         """
-        request = self.offers().settle(request)
+        request = self.styles.applied(self.offers().settle(request))
         shots = onion(Request.shots, self.plugins.rings("around_plan", request))(request)
         file = self.catalog.hashed(self.catalog.find(request.model))
         request = checked_tiles(request, self.catalog, self.offers().upscalers, self.inputs)
@@ -145,9 +148,10 @@ class Engine:
                 run, *rest = waiting.popleft().cut(1 if self._adaptive(request) else ladder.batch)
                 waiting.extendleft(reversed(rest))
                 shortage = None
+                beside = Beside(self.settings)
                 try:
                     task, rings, images, numbers, used = self._make(
-                        request, run, len(shots), cast, ladder, report, larger
+                        request, run, len(shots), cast, ladder, report, larger, beside
                     )
                 except NoRoom as error:
                     shortage = alone(error)
@@ -164,7 +168,8 @@ class Engine:
                 write = onion(save, rings.save)
                 pictures = []
                 for place, (shot, image) in enumerate(zip(run.shots, images, strict=True)):
-                    picture = Picture(image, self._recipe(task, shot, place, cast, numbers, job, used, ladder))
+                    recipe = self._recipe(task, shot, place, cast, numbers, job, used, ladder)
+                    picture = Picture(image, recipe, beside.of(place))
                     saved = write(picture)
                     pictures.append(picture)
                     yield picture, saved
@@ -262,6 +267,7 @@ class Engine:
         ladder: Ladder,
         report: Report,
         larger: Callable[[], Image.Image | None],
+        beside: Beside,
     ) -> tuple[Job, Rings, list[Image.Image], dict[str, str], Used]:
         """Make the pictures of a run: borrow, encode, start, denoise, decode."""
         enlarged = larger()  # first: what enlarges it may need the room that the checkpoint takes
@@ -273,7 +279,7 @@ class Engine:
                 task = relay.to(leg).job
                 rings = Rings.of(self.plugins, task)
                 guard = partial(roomy, device=self.device, job=task)
-                scene = Scene(cast, relay, rings, report, guard, used)
+                scene = Scene(cast, relay, rings, report, guard, used, beside)
 
                 def whole(latents: Tensor) -> list[Image.Image]:
                     return decode(relay.model, ladder, guard, latents)
@@ -293,7 +299,9 @@ class Engine:
                     begin = start_larger(task, later, relay.model, levels, made, enlarge, guard)
                     clean = self._pass(scene, later, leg, then, begin, Part(before=before), second=True)
                 pictures = onion(whole, rings.decode)(clean)
+                beside.canvas(canvas, pictures)
                 pictures = self.controls.kept(later or task, finished(canvas, pictures, begin.kept, clean))
+                beside.masks(canvas, pictures)
                 numbers = {"dtype": devices.name_of(relay.model.dtype), "attention": _attention(relay.model)}
                 return task, rings, pictures, numbers, used
         except OutOfMemory as error:
@@ -341,6 +349,7 @@ class Engine:
         after = steps_of(later, self._sigmas(later, relay.model))
         begin = start(task, relay.model, self._sigmas(task, relay.model), None, scene.guard)
         clean = self._pass(scene, task, leg, said, begin, Part(after=after))
+        scene.beside.first_pass(whole, clean)
         steps = len(task.sampler.levels(begin.sigmas, relay.model.prediction)) - 1
         return clean if stretched else whole(clean), steps
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from modules.engine.beside import Beside
 from modules.engine.job import Rings
 from modules.engine.latents import Guard
 from modules.engine.relay import Cast, Relay
@@ -38,3 +39,4 @@ class Scene:
     report: Report
     guard: Guard
     used: Used
+    beside: Beside

@@ -1,4 +1,4 @@
-"""Pictures as files: numbered names in dated folders, written whole or not at all."""
+"""Pictures as files: numbered names in dated folders, or by other patterns, written whole or not at all."""
 
 import contextlib
 import errno
@@ -9,6 +9,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -16,43 +17,149 @@ import psutil  # type: ignore[import-untyped]
 from PIL import Image
 
 from modules.errors import SaveError
-from modules.images import metadata
+from modules.images.formats import encoded
+from modules.images.infotext import write
 from modules.images.lock import locked
-from modules.result import Picture
+from modules.images.names import ALONE, Circumstances, clean, filled, filled_folder, numbered
+from modules.result import Picture, Recipe
+from modules.saving import Saving
 
 TEMPORARY = re.compile(r"^\.(\d+)-[0-9a-f]+\.easel-tmp$")  # the number is the id of the process that writes it
-LONGEST_NAME = 60  # characters
-_ODD = re.compile(r"[^\w \-+().,]")  # \w knows every alphabet
-_NUMBER = re.compile(r"^(\d+)")
+KINDS = ("txt2img", "img2img", "extras")
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+
+
+@dataclass(frozen=True)
+class _Name:
+    """What a file is called: `stem`, after a number of so many digits that follows `begins`, where one is wanted."""
+
+    stem: str
+    with_number: bool
+    begins: str = ""
+    digits: int = 5
 
 
 class PictureFiles:
     """The outputs folder. Any number of threads and processes may save into it at once."""
 
-    def __init__(self, outputs: Path) -> None:
+    def __init__(self, outputs: Path, saving: Saving | None = None) -> None:
         self.outputs = outputs
+        self.saving = saving or Saving()
 
-    def save(self, picture: Picture, kind: str = "", name: str | None = None) -> Path:
+    def save(
+        self,
+        picture: Picture,
+        kind: str = "",
+        name: str | None = None,
+        at: Circumstances = ALONE,
+        suffix: str = "",
+    ) -> Path:
         """Write `picture` with its recipe inside and return where: `<kind>-images/2026-11-20/00001-<seed>.png`.
 
-        Without a `kind` it is txt2img, or img2img for what was painted over a picture.
+        Without a `kind` it is txt2img, or img2img for what was painted over a picture. What stands in the place of the
+        date and of the seed, and in which format the file is, `saving` says; `name` stands in the place of the seed, as
+        far as it can be in the name of a file, and `suffix` behind it. `at` is what names may tell beside the recipe.
 
-        The number is one more than the largest in the folder; `name` stands in the place of the seed, as far as it
-        can be in the name of a file. The file appears under its name only when it is
-        complete and on the disk; nothing stays behind when it cannot be written.
+        The number is one more than the largest in the folder; a name without one is made another where it is taken,
+        so nothing is ever overwritten. The file appears under its name only when it is complete and on the disk;
+        nothing stays behind when it cannot be written.
 
         Raises `SaveError` when the disk is full or the folder may not be written.
         """
-        kind = kind or ("txt2img" if picture.recipe.init is None else "img2img")
-        folder = self.outputs / f"{kind}-images" / datetime.now().strftime("%Y-%m-%d")
-        data = _png(picture)
+        kind = kind or _kind(picture.recipe)
+        saving, now = self.saving, datetime.now()
+        stem = self._stem(picture, saving.save_to_dirs, at, now) if name is None else clean(name)
+        folder = self._folder(self.root(kind), saving.save_to_dirs, picture, at, now)
+        return self._save(picture, folder, saving.samples_format, _Name(stem + suffix, saving.save_images_add_number))
+
+    def save_grid(self, grid: Picture, at: Circumstances = ALONE) -> Path:
+        """Write a grid of pictures, with the recipe of their first one: `txt2img-grids/2026-11-20/grid-0001.png`.
+
+        Raises `SaveError` when the disk is full or the folder may not be written.
+        """
+        saving, now = self.saving, datetime.now()
+        at = replace(at, basename="grid")
+        kind = _kind(grid.recipe)
+        chosen = saving.outdir_grids or getattr(saving, f"outdir_{kind}_grids")
+        root = self._home(chosen) if chosen else self.outputs / f"{kind}-grids"
+        stem = self._stem(grid, saving.grid_save_to_dirs, at, now) if saving.grid_extended_filename else ""
+        folder = self._folder(root, saving.grid_save_to_dirs, grid, at, now)
+        return self._save(grid, folder, saving.grid_format, _Name(stem, True, "grid-", 4))
+
+    def keep(self, source: Path, recipe: Recipe, at: Circumstances = ALONE) -> Path:
+        """Copy the picture at `source` into the folder of those that are saved by hand, and return where it is then.
+
+        Raises FileNotFoundError when there is none, `SaveError` when it cannot be written.
+        """
+        data = memoryview(source.read_bytes())
+        saving, now = self.saving, datetime.now()
+        with Image.open(source) as image:
+            picture = Picture(image, recipe)
+            folder = self._folder(self.kept, saving.use_save_to_dirs_for_ui, picture, at, now)
+            stem = self._stem(picture, saving.use_save_to_dirs_for_ui, at, now)
         try:
             _make(folder)
-            return _place(folder, _ending(picture.recipe.seed if name is None else name), data)
+            return _place(folder, _Name(stem, saving.save_images_add_number), source.suffix, data)
         except OSError as error:
             raise _explained(error, folder) from error
+
+    @property
+    def kept(self) -> Path:
+        """The folder of pictures that are saved by hand."""
+        return self._home(self.saving.outdir_save) if self.saving.outdir_save else self.outputs / "saved"
+
+    def root(self, kind: str) -> Path:
+        """Return the folder that pictures of that kind go below: txt2img, img2img, extras, …."""
+        own = {name: getattr(self.saving, f"outdir_{name}_samples") for name in KINDS}
+        chosen = self.saving.outdir_samples or own.get(kind, "")
+        return self._home(chosen) if chosen else self.outputs / f"{kind}-images"
+
+    def _folder(self, root: Path, by_pattern: bool, picture: Picture, at: Circumstances, now: datetime) -> Path:
+        if not by_pattern:
+            return root
+        pattern = self.saving.directories_filename_pattern or "[prompt_words]"
+        at = replace(at, max_words=self.saving.directories_max_prompt_words)
+        return root.joinpath(*filled_folder(pattern, picture.image, picture.recipe, at, now))
+
+    def _stem(self, picture: Picture, in_folders: bool, at: Circumstances, now: datetime) -> str:
+        usual = "[seed]" if in_folders else "[seed]-[prompt_spaces]"
+        at = replace(at, max_words=self.saving.directories_max_prompt_words)
+        return filled(self.saving.samples_filename_pattern or usual, picture.image, picture.recipe, at, now)
+
+    def _save(self, picture: Picture, folder: Path, form: str, name: "_Name") -> Path:
+        data, ending = encoded(picture, form, self.saving)
+        try:
+            _make(folder)
+            path = _place(folder, name, ending, data)
+            self._beside(picture, path, len(data))
+        except OSError as error:
+            raise _explained(error, folder) from error
+        return path
+
+    def _home(self, folder: str) -> Path:
+        return self.outputs.absolute().parent / Path(folder).expanduser()
+
+    def _beside(self, picture: Picture, path: Path, size: int) -> None:
+        """Write what goes beside the picture at `path`, whose file has `size` bytes: what it was, its text, a copy."""
+        saving = self.saving
+        # Without its recipe: what lies beside a picture is none of its own.
+        plain = "off" if saving.enable_pnginfo == "off" else "minimal"
+        quiet = saving.model_copy(update={"enable_pnginfo": plain})
+        for suffix, image in picture.beside.items():
+            form = saving.samples_format if image.mode == "RGB" else "png"
+            data, ending = encoded(Picture(image, picture.recipe), form, quiet)
+            _place(path.parent, _Name(f"{path.stem}{suffix}", False), ending, data)
+        if saving.save_txt and (text := write(picture.recipe)):
+            _replace(path.with_suffix(".txt"), memoryview(f"{text}\n".encode("utf-8", "replace")))
+        side = saving.target_side_length
+        large = size > saving.img_downscale_threshold * 2**20 or max(picture.image.size) > side
+        if saving.export_for_4chan and path.suffix == ".png" and large:
+            copy = picture.image.copy()
+            copy.thumbnail((side, side), Image.Resampling.LANCZOS)
+            data, ending = encoded(Picture(copy, picture.recipe), "jpg", quiet)
+            if ending == ".jpg":
+                _replace(path.with_suffix(ending), data)
 
     def thumbnail(self, path: Path, side: int) -> bytes:
         """Return the picture at `path` as WebP, fitted into a square of `side` pixels.
@@ -81,13 +188,16 @@ class PictureFiles:
         return removed
 
     def folders(self, since: float = 0.0) -> Iterator[Path]:
-        """Yield the dated folders something was added to at or after `since` (seconds since 1970)."""
-        if not self.outputs.is_dir():
-            return
-        for kind in sorted(self.outputs.glob("*-images")):
-            for folder in sorted(each for each in kind.iterdir() if each.is_dir()):
-                if folder.stat().st_mtime >= since:
-                    yield folder
+        """Yield the folders of pictures something was added to at or after `since` (seconds since 1970)."""
+        there = self.outputs.is_dir()
+        kinds = [*self.outputs.glob("*-images"), *self.outputs.glob("*-grids")] if there else []
+        named = (value for name, value in self.saving.model_dump().items() if name.startswith("outdir_") and value)
+        chosen = map(self._home, named)
+        for root in sorted({each.resolve() for each in (*kinds, *chosen) if each.is_dir()}):
+            for folder, below, _ in os.walk(root):
+                below[:] = sorted(each for each in below if not each.startswith("."))
+                if os.stat(folder).st_mtime >= since:
+                    yield Path(folder)
 
 
 def save_as(picture: Picture, path: Path) -> Path:
@@ -97,12 +207,10 @@ def save_as(picture: Picture, path: Path) -> Path:
 
     Raises `SaveError` when the disk is full or the folder may not be written.
     """
-    data = _png(picture)
+    data, _ = encoded(picture, "png", Saving())
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _written(path.parent, data) as temporary:
-            os.replace(temporary, path)
-        _sync(path.parent)
+        _replace(path, data)
     except OSError as error:
         raise _explained(error, path.parent) from error
     return path
@@ -114,9 +222,7 @@ def save_text(text: str, path: Path) -> None:
     Raises `SaveError` when the disk is full or the folder may not be written.
     """
     try:
-        with _written(path.parent, memoryview(text.encode())) as temporary:
-            os.replace(temporary, path)
-        _sync(path.parent)
+        _replace(path, memoryview(text.encode()))
     except OSError as error:
         raise _explained(error, path.parent) from error
 
@@ -147,16 +253,11 @@ def _beside(path: Path) -> Iterator[Path]:
         yield path.with_name(f"{path.stem} ({number}){path.suffix}")
 
 
-def _ending(name: object) -> str:
-    """Return the end of a file's name: "-name.png", without what a file system may not take."""
-    kept = _ODD.sub("_", str(name)).strip(" ._")[:LONGEST_NAME]
-    return f"-{kept}.png" if kept else ".png"
-
-
-def _png(picture: Picture) -> memoryview:
-    data = io.BytesIO()
-    picture.image.save(data, "PNG", pnginfo=metadata.embed(picture.recipe))
-    return data.getbuffer()
+def _replace(path: Path, data: memoryview) -> None:
+    """Write exactly `path`, in place of what may be there."""
+    with _written(path.parent, data) as temporary:
+        os.replace(temporary, path)
+    _sync(path.parent)
 
 
 def _make(folder: Path) -> None:
@@ -168,9 +269,20 @@ def _make(folder: Path) -> None:
         _sync(above)
 
 
-def _place(folder: Path, ending: str, data: memoryview) -> Path:
+def _kind(recipe: Recipe) -> str:
+    return "txt2img" if recipe.init is None else "img2img"
+
+
+def _place(folder: Path, name: _Name, ending: str, data: memoryview) -> Path:
+    """Write a new file of that name, after a number or, where the name is taken, before one."""
     with _written(folder, data) as temporary, locked(folder):
-        path = folder / f"{_next_number(folder):05d}{ending}"
+        if name.with_number or not name.stem:
+            number = f"{name.begins}{_next_number(folder, name.begins):0{name.digits}d}"
+            free = f"{number}-{name.stem}" if name.stem else number
+        else:
+            taken = {Path(each.name).stem.lower() for each in os.scandir(folder)}
+            free = next(each for each in numbered(name.stem) if each.lower() not in taken)
+        path = folder / f"{free}{ending}"
         os.rename(temporary, path)
     _sync(folder)
     return path
@@ -192,8 +304,9 @@ def _written(folder: Path, data: memoryview) -> Iterator[Path]:
         raise
 
 
-def _next_number(folder: Path) -> int:
-    numbers = (_NUMBER.match(entry.name) for entry in os.scandir(folder))
+def _next_number(folder: Path, begins: str) -> int:
+    number = re.compile(re.escape(begins) + r"(\d+)", re.ASCII)
+    numbers = (number.match(entry.name) for entry in os.scandir(folder))
     return 1 + max((int(found[1]) for found in numbers if found), default=0)
 
 

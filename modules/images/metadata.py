@@ -1,13 +1,16 @@
 """The text inside a picture: "parameters" for every tool, "easel" (the recipe as JSON) for making it exactly again.
 
 What was done to a finished picture stands under "postprocessing" and "extras", where A1111 writes it. PNG keeps text
-in chunks of its own; JPEG, WebP and AVIF have the "parameters" in EXIF's UserComment, GIF in its comment.
+in chunks of its own; JPEG, WebP and AVIF have the "parameters" in EXIF's UserComment and the recipe in XMP, GIF has
+the first in its comment.
 """
 
+import re
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from xml.sax.saxutils import escape, unescape
 
 from PIL import Image, PngImagePlugin
 from pydantic import ValidationError
@@ -18,6 +21,14 @@ from modules.result import Recipe
 PARAMETERS = "parameters"
 RECIPE = "easel"
 POSTPROCESSING = ("postprocessing", "extras")
+_JPEG_ROOM = 65_400  # bytes of EXIF, and of XMP, that a JPEG has room for
+_XMP = (
+    '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    '<rdf:Description rdf:about="" xmlns:easel="urn:easel:picture:1"><easel:recipe>{}</easel:recipe>'
+    "</rdf:Description></rdf:RDF></x:xmpmeta>"
+)
+_IN_XMP = re.compile(rb"<easel:recipe>([^<]*)</easel:recipe>")
+_NOT_IN_XML = re.compile("[\x7f-\x9f\ufffe\uffff]")
 _EXIF_IFD, _USER_COMMENT, _MAKE, _MODEL = 0x8769, 0x9286, 0x010F, 0x0110
 # What Pillow tells of a file besides what somebody wrote into it (the list is A1111's).
 _NO_TEXT = frozenset(
@@ -41,8 +52,8 @@ class Inside:
     size: tuple[int, int] = (0, 0)
 
 
-def embed(recipe: Recipe) -> PngImagePlugin.PngInfo:
-    """Return the text chunks for a picture made by `recipe`.
+def embed(recipe: Recipe, full: bool = True) -> PngImagePlugin.PngInfo:
+    """Return the text chunks for a picture made by `recipe`; the recipe itself only when they are to be `full`.
 
     Latin-1 text goes into tEXt, anything else into iTXt (PNG specification, 11.3.4), uncompressed as other tools
     write it.
@@ -52,8 +63,30 @@ def embed(recipe: Recipe) -> PngImagePlugin.PngInfo:
         chunks.add_text(PARAMETERS, text)
     for name in POSTPROCESSING if recipe.postprocessing else ():
         chunks.add_text(name, infotext.postprocessing(recipe))
-    chunks.add_text(RECIPE, recipe.model_dump_json())
+    if full:
+        chunks.add_text(RECIPE, recipe.model_dump_json())
     return chunks
+
+
+def embed_exif(recipe: Recipe, full: bool = True) -> dict[str, bytes]:
+    """Return the same for JPEG, WebP and AVIF, as what Pillow saves: "exif" for the text, "xmp" for the recipe.
+
+    The text is UTF-16 with the high byte first whatever the rest is, as piexif writes it and A1111 reads it.
+    """
+    said: dict[str, bytes] = {}
+    if text := infotext.write(recipe):
+        exif = Image.Exif()
+        exif.get_ifd(_EXIF_IFD)[_USER_COMMENT] = b"UNICODE\0" + text.encode("utf-16-be", "replace")
+        said["exif"] = exif.tobytes()
+    if full:
+        written = _NOT_IN_XML.sub(lambda found: f"\\u{ord(found[0]):04x}", recipe.model_dump_json())
+        said["xmp"] = _XMP.format(escape(written)).encode()
+    return said
+
+
+def fits_jpeg(said: Mapping[str, bytes]) -> bool:
+    """Return whether a JPEG has room for what `embed_exif` returned."""
+    return all(len(each) <= _JPEG_ROOM for each in said.values())
 
 
 def extract(image: Image.Image) -> tuple[str, Recipe | None]:
@@ -66,7 +99,7 @@ def look_into(image: Image.Image) -> Inside:
     """Return everything `image` says of itself."""
     texts = dict(_texts(image))
     texts |= dict(_exif(image))
-    written = texts.pop(RECIPE, None)
+    written = texts.pop(RECIPE, None) or _packet(image)
     recipe = None
     if written is not None:
         try:
@@ -98,6 +131,13 @@ def inside(path: Path) -> Inside | None:
             return look_into(image)
     except _BROKEN:
         return None
+
+
+def _packet(image: Image.Image) -> str | None:
+    """Return the recipe in the XMP of `image`. It is looked for, not parsed: XML from anywhere can be a trap."""
+    xmp = image.info.get("xmp")
+    found = _IN_XMP.search(xmp) if isinstance(xmp, bytes) else None
+    return None if found is None else unescape(found[1].decode("utf-8", "replace"))
 
 
 def _texts(image: Image.Image) -> Iterator[tuple[str, str]]:

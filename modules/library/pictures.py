@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from modules.images import metadata
 from modules.images.files import PictureFiles
+from modules.images.formats import SUFFIXES
 from modules.library.database import Database
 from modules.library.records import PictureRecord
 from modules.library.search import plain_words
@@ -160,7 +161,7 @@ class Library:
         with self._database.read() as session:
             known = set(session.scalars(select(PictureRecord.path)))
         for folder in files.folders(since):
-            for path in sorted(folder.glob("*.png")):
+            for path in sorted(each for each in folder.iterdir() if each.suffix in SUFFIXES):
                 if not going():
                     return taken
                 if self.name(path) in known or path.stat().st_mtime >= before:

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from modules.errors import SaveError
 from modules.images.files import move
+from modules.images.formats import SUFFIXES
 from modules.library.database import Database
 from modules.library.gallery import parted
 from modules.library.pictures import Library, PictureRow
@@ -86,7 +87,8 @@ class Trash:
                     each.path, each.home, each.trashed = each.home, "", None
                     mended += 1
             session.flush()
-            for path in sorted(self._folder.rglob("*.png")) if self._folder.is_dir() else ():
+            every = self._folder.rglob("*") if self._folder.is_dir() else ()
+            for path in sorted(each for each in every if each.suffix in SUFFIXES):
                 home = self._outputs / path.relative_to(self._folder)
                 if _on_record(session, self._library.name(path)) or not _on_record(session, self._library.name(home)):
                     continue

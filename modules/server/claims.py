@@ -3,8 +3,8 @@
 import contextlib
 import json
 import time
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +17,7 @@ from modules.images.files import PictureFiles
 from modules.library.database import Database
 from modules.library.pictures import Library
 from modules.library.records import JobRecord
-from modules.result import Recipe
+from modules.result import GRID, Recipe
 from modules.server.feed import Feed, Pen
 from modules.server.scheduler import claim, peek
 from modules.server.tracker import Tracker
@@ -37,6 +37,7 @@ class Taken:
     work: float
     started: float
     done: frozenset[int]
+    made: Mapping[int, Path] = field(default_factory=dict)  # where each of them is
 
 
 class Claims:
@@ -67,8 +68,8 @@ class Claims:
             record = pen.session.scalars(claim(worker, loaded, now + self._lease_seconds, now)).first()
             if record is None:
                 return None
-            done = frozenset(each.index for each in self._library.of_job(record.id))
-            started = Started(worker=label, images=record.images, done=len(done))
+            made = {each.index: each.path for each in self._library.of_job(record.id)}
+            started = Started(worker=label, images=record.images, done=len(made.keys() - {GRID}))
             pen.tell(record.id, started)
         self._tracker.tell(record.id, started)
         try:
@@ -76,7 +77,7 @@ class Claims:
         except ValidationError as error:  # stored by an Easel that allowed something else
             self.fail(worker, record.id, "request_outdated", {"reason": error.errors()[0]["msg"]}, str(error))
             return self.take(worker, label, loaded)
-        return Taken(record.id, record.owner, task, record.model, record.work, now, done)
+        return Taken(record.id, record.owner, task, record.model, record.work, now, frozenset(made), made)
 
     def next_model(self, loaded: str) -> str:
         """Return the model of the job that a worker with `loaded` in memory would get next, or "" for none."""
@@ -125,7 +126,7 @@ class Claims:
             record = _held(pen.session, worker, taken.id)
             if record is not None:
                 record.attempts = 0
-            event = PictureDone(image=recipe.index, picture=row.id, seed=recipe.seed)
+            event = PictureDone(image=max(recipe.index, 0), picture=row.id, seed=recipe.seed)
             pen.tell(taken.id, event)
         self._tracker.tell(taken.id, event)
 

@@ -94,11 +94,12 @@ EngineFactory = Callable[[Settings], Engine]
 
 @dataclass(frozen=True)
 class Take:
-    """Do this job. Pictures in `done` exist already."""
+    """Do this job. Pictures in `done` exist already; `made` says where."""
 
     job: str
     task: Task
     done: frozenset[int] = frozenset()
+    made: Mapping[int, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

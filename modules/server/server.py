@@ -26,6 +26,7 @@ from modules.model_manager.control_check import checked_controls, find_preproces
 from modules.model_manager.extras_task import settled_extras
 from modules.model_manager.file_tasks import settled_file_task
 from modules.model_manager.hires_check import checked_hires
+from modules.model_manager.styles import Styles
 from modules.model_manager.tiles_check import checked_tiles
 from modules.offers import Offers, gather
 from modules.plugins import Plugins
@@ -35,6 +36,7 @@ from modules.server.claims import Claims
 from modules.server.feed import Feed
 from modules.server.forms import Forms
 from modules.server.jobs import UNKNOWN_SIZE, Jobs
+from modules.server.keeping import Keeping
 from modules.server.launch import make_engine
 from modules.server.messages import EngineFactory, Hello, Load, Order, Unload, WorkerState
 from modules.server.options import Options
@@ -67,8 +69,9 @@ class Server:
         self.settings = settings
         self.plugins = plugins
         self.offers: Offers = gather(plugins)
-        self.files = PictureFiles(settings.outputs)
+        self.files = PictureFiles(settings.outputs, settings)
         self.inputs = Inputs(settings.inputs)
+        self.styles = Styles(settings)
         devices = [each.strip() for each in settings.device.split(",") if each.strip()] or ["auto"]
         self._database = Database(settings.database_url)
         self.catalog = catalog or Catalog(settings, database=self._database)
@@ -78,6 +81,7 @@ class Server:
         self.library = Library(self._database, settings.outputs)
         self.gallery = Gallery(self._database, self.library)
         self.trash = Trash(self._database, self.library, settings.outputs)
+        self.keeping = Keeping(self.files)
         self.forms = Forms(self._database)
         self.jobs = Jobs(self._database, self.feed, self.library, len(devices))
         self.downloads = make_downloads(settings, self.catalog, self._database)
@@ -156,6 +160,7 @@ class Server:
         Raises `BadRequest` or `UnknownModel` before anything is queued.
         """
         asked = self.offers.settle(request)
+        self.styles.applied(asked)  # says what is amiss; the names stay, for the worker to apply
         model = self.catalog.find(asked.model)
         special = asked.vae in ("", AUTOMATIC, OWN)
         vae = asked.vae if special else self.catalog.find(asked.vae, "vae").name

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from modules.events import Loading, Note, Step
 from modules.request import Request
+from modules.result import GRID
 from modules.server.claims import Claims, Taken
 from modules.server.jobs import Jobs
 from modules.server.messages import (
@@ -156,7 +157,7 @@ class Shift:
         self._kill_at = None
         self._renew_at = time.monotonic() + self._beat
         self._board.show(stage="busy")
-        self._send(Take(self._job.id, self._job.task, self._job.done))
+        self._send(Take(self._job.id, self._job.task, self._job.done, self._job.made))
         self._next = self._job.model
         self._relay_next()
 
@@ -229,7 +230,7 @@ class Shift:
             if isinstance(message, Told):
                 self._told(message, self._job)
             elif isinstance(message, Saved):
-                self._made += 1
+                self._made += message.recipe.index != GRID
                 self._post.claims.hand_in(
                     self._worker, self._job, message.path, message.recipe, message.infotext, message.size
                 )

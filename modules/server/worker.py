@@ -18,8 +18,12 @@ from modules.errors import Cancelled, EaselError
 from modules.events import CAPTIONED, HINT_MADE, Event, Note
 from modules.images import infotext
 from modules.images.files import PictureFiles, save_text
+from modules.images.names import circumstances
+from modules.model_manager.styles import Styles
 from modules.request import Request
 from modules.result import CAPTION, Picture
+from modules.saving import Saving
+from modules.server.grids import lay, wanted
 from modules.server.messages import (
     Adopt,
     Answered,
@@ -52,7 +56,7 @@ def serve(connection: Connection, settings: Settings, factory: EngineFactory) ->
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches the whole group; the server decides what it means
     prepare_environment()
     inbox = _Inbox(connection)
-    files = PictureFiles(settings.outputs)
+    files, styles = PictureFiles(settings.outputs, settings), Styles(settings)
     try:
         engine = factory(settings)
         hello = Hello(engine.offers(), str(engine.device))
@@ -68,7 +72,7 @@ def serve(connection: Connection, settings: Settings, factory: EngineFactory) ->
             return
         line = _Line(connection, inbox, task.job if isinstance(task, Take) else "", memory)
         try:
-            answer = _do(task, engine, files, line)
+            answer = _do(task, engine, files, styles, line)
         except Exception as error:  # noqa: BLE001 - the job, or what a person wanted, fails with what it was
             answer = _failed(task, error)
         memory.tell()
@@ -77,7 +81,7 @@ def serve(connection: Connection, settings: Settings, factory: EngineFactory) ->
 
 
 def _do(
-    task: Take | Load | Unload | Adopt, engine: Engine, files: PictureFiles, line: "_Line"
+    task: Take | Load | Unload | Adopt, engine: Engine, files: PictureFiles, styles: Styles, line: "_Line"
 ) -> Ended | Answered | None:
     """Do a job, or load or unload what a person asked for, or let settings hold."""
     if isinstance(task, Load):
@@ -90,8 +94,14 @@ def _do(
         engine.adopt(task.values)
         return None
     if isinstance(task.task, Request):
-        for picture, path in engine.generate(task.task, line, files.save, task.job, task.done):
+        at = circumstances(task.task, styles.texts(task.task.styles))
+        save = partial(files.save, at=at)
+        paths, recipe = dict(task.made), None
+        for picture, path in engine.generate(task.task, line, save, task.job, task.done):
             line.hand_in(picture, path)
+            paths[picture.recipe.index], recipe = path, picture.recipe
+        if wanted(files.saving, paths):
+            _lay(lay(task.task, recipe, paths, files, at), files.saving, line)
     elif isinstance(task.task, Extras):
         for picture, path in engine.process(task.task, line, partial(_save_extra, files), task.job, task.done):
             line.hand_in(picture, path)
@@ -111,6 +121,13 @@ def _save_extra(files: PictureFiles, picture: Picture, name: str) -> Path:
     if caption := picture.recipe.postprocessing.get(CAPTION):
         save_text(caption, path.with_suffix(".txt"))
     return path
+
+
+def _lay(laid: tuple[Picture, Path] | Note, saving: Saving, line: "_Line") -> None:
+    if isinstance(laid, Note):
+        line.tell(laid)
+    elif saving.return_grid:
+        line.hand_in(*laid)
 
 
 def _failed(task: Take | Order, error: Exception) -> Ended | Answered:

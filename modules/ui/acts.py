@@ -6,6 +6,7 @@ from dataclasses import replace
 from modules.errors import BadRequest
 from modules.server.server import Server
 from modules.ui.watch import Choice
+from modules.words import Words
 
 Asked = Mapping[str, str]
 
@@ -34,6 +35,19 @@ def perform(server: Server, choice: Choice, asked: Asked) -> Choice:
         raise BadRequest("bad_value", field="act", value=act[:60])
     acts[act]()
     return Choice(asked.get("job", "")) if act == "retry" else choice
+
+
+def kept(server: Server, picture: str, words: Words) -> str:
+    """Save a picture by hand, or all of its job where the settings say so; return the sentence that says where.
+
+    Raises `BadRequest` when it is gone, `SaveError` when it cannot be written.
+    """
+    row = server.library.get(_number(picture))
+    if row is None:
+        raise BadRequest("kept_gone", value=picture[:60])
+    job = server.library.of_jobs([row.job])[row.job] if row.job and not server.settings.save_selected_only else ()
+    paths = server.keeping.keep(job or [row])
+    return words.say("result.kept", number=len(paths), file=paths[0])
 
 
 def _number(text: str | None) -> int:

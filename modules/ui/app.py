@@ -36,8 +36,9 @@ STYLES = (
     "pile.css",
     "pnginfo.css",
     "settings.css",
+    "styles.css",
 )
-LABELLED = frozenset({"model", "vae"})  # fields whose box shows a label, not the value
+LABELLED = frozenset({"model", "vae", "styles"})  # fields whose box shows a label, not the value
 
 
 def build_app(server: Server) -> FastAPI:

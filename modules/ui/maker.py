@@ -19,7 +19,7 @@ from modules.model_manager.proofreader import Proofreader
 from modules.prompts.chunks import SIZE
 from modules.request import STEPS, Request, limits, make_request
 from modules.ui import pieces, top
-from modules.ui.acts import perform
+from modules.ui.acts import kept, perform
 from modules.ui.device import device_of
 from modules.ui.fields import Form, as_request
 from modules.ui.follow import FOLLOWING, taken_over
@@ -114,13 +114,14 @@ class Maker:
         self.page.top.refresh.click(self.refresh, told_by, watch.outputs, **QUIET)
         for part in studio.panels.values():
             part.act(self.act, told_by, watch.outputs, trigger_mode="multiple", **QUEUED)
+        studio.styles.connect()
         self._connect_fields(parts)
         filled = [*parts.values()]
         studio.arrival.change(self.arrive, studio.arrival, filled, **QUEUED)
         studio.dropped.change(self.recalling.drop, studio.dropped, filled, **QUEUED)
         studio.read.click(self.recalling.read, parts["prompt"], filled, **QUEUED)
         self.page.timers[self.name] = watch.timer
-        fresh = [*parts.values(), *watch.outputs, *studio.networks.outputs]
+        fresh = [*parts.values(), *watch.outputs, *studio.networks.outputs, studio.styles.panel]
         loaded = self.page.blocks.load(self.load, None, fresh, **QUIET)
         loaded.success(None, None, None, js=f"() => window.easel.restore('{self.name}')", **QUIET)
 
@@ -161,6 +162,7 @@ class Maker:
         kept = {name: value for name, value in kept.items() if name not in self.shared}
         updates: dict[Component, Any] = self.watch.look(Choice(), Seen(), self.words.heard(request))
         updates |= self.studio.networks.load(request, model)
+        updates |= self.studio.styles.load(self.words.heard(request))
         for name, value in kept.items():
             part = self.form.components[name]
             updates[part] = gr.update(**{**updates.get(part, {}), "value": value})
@@ -222,6 +224,9 @@ class Maker:
         asked = {str(name): str(value) for name, value in dict(event._data or {}).items()}
         words = self.words.heard(request)
         try:
+            if asked.get("act") == "keep":
+                gr.Info(pieces.plain(kept(self.server, asked.get("picture", ""), words)))
+                return gr.skip()
             chosen = perform(self.server, told(Choice, choice), asked)
         except EaselError as error:
             gr.Warning(pieces.plain(explain(error, words)))

@@ -12,6 +12,7 @@ from modules.images.entries import Left
 from modules.images.inputs import NAME as INPUT_NAME
 from modules.images.metadata import Inside, inside
 from modules.library.pictures import PictureRow
+from modules.prompts.styles import extracted
 from modules.request import Request
 from modules.result import Recipe
 from modules.server.recall import Recalled, recall, recall_text
@@ -80,9 +81,18 @@ class Recalling:
     def values(self, recalled: Recalled) -> Iterator[tuple[str, Any]]:
         """Yield each field of the form with the value it gets."""
         components = self.form.components
-        for name, value in [*recalled.values.items(), *_units(recalled)]:
+        for name, value in [*self._with_styles(recalled).items(), *_units(recalled)]:
             if name in components:
                 yield name, str(value) if isinstance(components[name], gr.Textbox) else value
+
+    def _with_styles(self, recalled: Recalled) -> Mapping[str, Any]:
+        """Return the values with the styles found in the prompts in place of their words, as `infotext_styles` says."""
+        how, values = self.server.settings.infotext_styles, recalled.values
+        if how == "Ignore" or not recalled.has_parameters or not {"prompt", "negative_prompt"} <= values.keys():
+            return values
+        names, *prompts = extracted(self.server.styles.all(), values["prompt"], values["negative_prompt"])
+        found = {**values, **dict(zip(("prompt", "negative_prompt"), prompts, strict=True))}
+        return {**found, "styles": names} if how == "Apply" or (how == "Apply if any" and names) else found
 
     def keep(self, values: Mapping[str, Any]) -> None:
         """Keep the values; those of the row on top, which every tab shares, for every tab."""

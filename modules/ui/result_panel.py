@@ -158,8 +158,8 @@ def _thumb(row: PictureRow, pressed: bool, words: Words) -> Html:
     )
 
 
-def parameters(picture: PictureRow | None, words: Words) -> Html:
-    """Return the full parameters text of the picture, with download and copy."""
+def parameters(picture: PictureRow | None, words: Words, job: Sequence[PictureRow] = ()) -> Html:
+    """Return the full parameters text of the picture, with download and copy; `job` are all pictures of its job."""
     if picture is None:
         return Html("")
     text = "\n".join(each for each in (picture.infotext, postprocessing(picture.recipe)) if each)
@@ -192,9 +192,19 @@ def parameters(picture: PictureRow | None, words: Words) -> Html:
             href=picture_url(picture, download=True),
             download=picture.path.name,
         ),
+        button("keep", "keep", words.say("result.keep"), picture=picture.id),
+        _archive(job, words) if len(job) > 1 else None,
         cls="tools",
     )
     return element("div", tools, sends(picture.id, words), element("pre", text), cls="parameters")
+
+
+def _archive(rows: Sequence[PictureRow], words: Words) -> Html:
+    """Return the button that brings all pictures of a job as one file."""
+    label = words.say("result.archive")
+    ids = element("input", type="hidden", name="ids", value=",".join(str(row.id) for row in rows))
+    press = element("button", icon("archive"), type="submit", cls="tool", title=label, aria_label=label)
+    return element("form", ids, press, method="post", action="/easel/gallery/download", cls="archive")
 
 
 def sends(picture: int | str, words: Words, own: str = "") -> Html:

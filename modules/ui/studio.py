@@ -17,6 +17,7 @@ from modules.ui.networks import Networks
 from modules.ui.panel import panel
 from modules.ui.refiner import build_refiner
 from modules.ui.sampling_fields import sampling_fields
+from modules.ui.styles import StylesBox
 from modules.ui.tab import Page
 from modules.ui.units import TAB as CONTROLS
 from modules.ui.watch import IDLE, Watch
@@ -46,7 +47,7 @@ class Studio:
                 own(self.form)
             self._settings(below)
             self._result()
-        listed = ("model", "vae", "sampler", "schedule")
+        listed = ("model", "vae", "sampler", "schedule", "styles")
         lists = {field: self.form.components[field] for field in listed if field in self.form.components}
         panels = {**self.panels, "health": page.health}
         self.watch = Watch(page.server, page.words, self.choice, self.seen, self.changed, self.timer, panels, lists)
@@ -81,6 +82,7 @@ class Studio:
                         js_on_load=None,
                     )
                     self.odd[name] = gr.HTML("", apply_default_css=False, elem_classes="odd", js_on_load=None)
+            self.styles = StylesBox(self.server, self.words, self.form)
 
     def _actions(self) -> None:
         with gr.Column(elem_classes="actions", min_width=0):

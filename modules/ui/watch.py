@@ -15,7 +15,7 @@ from gradio.components import Component
 
 from modules.server.server import Server
 from modules.server.views import Job
-from modules.ui import queue_panel, result_panel, top
+from modules.ui import queue_panel, result_panel, styles_panel, top
 from modules.ui.page_words import PageWords
 from modules.words import Words
 
@@ -128,6 +128,7 @@ class Watch:
             server.offers.schedules,
             server.catalog.changed,
             server.trash.changed,
+            server.styles.stamp,
         )
         return _short(repr(state))
 
@@ -138,6 +139,7 @@ class Watch:
             "vae": top.vaes(self.server.catalog, words),
             "sampler": list(offers.samplers),
             "schedule": list(offers.schedules),
+            "styles": styles_panel.choices(self.server),
         }
         return {name: every[name] for name in self.lists}
 
@@ -163,7 +165,7 @@ class Watch:
                 "progress": result_panel.progress(job, words),
                 "stage": result_panel.stage(preview[1] if preview else None, picture, words),
                 "strip": result_panel.strip(job, own, older, shown, following, words),
-                "parameters": result_panel.parameters(picture, words),
+                "parameters": result_panel.parameters(picture, words, own if picture in own else ()),
                 "queue": queue_panel.queue(live, ended[:ENDED], server.jobs.paused, job.id if job else "", words),
                 "health": queue_panel.health(server.workers, words),
             },

@@ -11,10 +11,11 @@ import pytest
 from PIL import Image
 
 from modules.errors import SaveError
-from modules.images import metadata
+from modules.images import infotext, metadata
 from modules.images.files import PictureFiles
 from modules.images.lock import LOCK
 from modules.result import Picture
+from modules.saving import Saving
 from tests.images.test_infotext import RECIPE, changed
 
 
@@ -107,3 +108,102 @@ def test_thumbnail_fits_the_square(tmp_path: Path) -> None:
     Image.new("RGBA", (64, 32), "red").save(tmp_path / "a.png")
     with Image.open(io.BytesIO(PictureFiles(tmp_path).thumbnail(tmp_path / "a.png", 16))) as small:
         assert (small.format, small.size) == ("WEBP", (16, 8))
+
+
+def test_names_and_folders_follow_their_patterns(tmp_path: Path) -> None:
+    saving = Saving(
+        samples_filename_pattern="[steps]-[prompt_words]",
+        save_images_add_number=False,
+        directories_filename_pattern="[model_name]/[seed]",
+        directories_max_prompt_words=2,
+    )
+    files = PictureFiles(tmp_path, saving)
+    paths = [files.save(picture()) for _ in range(3)]
+    assert [each.relative_to(tmp_path / "txt2img-images").as_posix() for each in paths] == [
+        "starter/1234/20-a red.png",
+        "starter/1234/20-a red-1.png",
+        "starter/1234/20-a red-2.png",
+    ]
+
+
+def test_names_without_folders_tell_more(tmp_path: Path) -> None:
+    path = PictureFiles(tmp_path, Saving(save_to_dirs=False)).save(picture())
+    assert path == tmp_path / "txt2img-images" / "00001-1234-a red circle.png"
+    nameless = PictureFiles(tmp_path, Saving(samples_filename_pattern="[none]", save_images_add_number=False))
+    assert nameless.save(picture()).name == "00001.png"
+
+
+def test_each_kind_may_have_its_own_folder(tmp_path: Path) -> None:
+    outputs = tmp_path / "outputs"
+    files = PictureFiles(outputs, Saving(outdir_txt2img_samples="mine", outdir_extras_samples=str(tmp_path / "far")))
+    paths = [files.save(picture()), files.save(picture(), "extras", "x"), files.save(picture(), "img2img")]
+    assert [each.parent.parent for each in paths] == [tmp_path / "mine", tmp_path / "far", outputs / "img2img-images"]
+    assert {each.parent.resolve() for each in paths} <= set(files.folders())
+    everything = PictureFiles(outputs, Saving(outdir_samples="outputs/all", outdir_txt2img_samples="mine"))
+    assert everything.save(picture(), "extras", "x").parent.parent == outputs / "all"
+
+
+HOSTILE = [
+    "../../../../x",
+    "..",
+    "a/b",
+    "\\\\server\\share",
+    "C:\\x",
+    "a\0b",
+    "CON",
+    "nul.txt",
+    "가" * 300,
+    "dots . . .",
+    "\u202e",
+]
+
+
+@pytest.mark.parametrize("prompt", HOSTILE)
+def test_no_prompt_leads_out_of_the_folder(tmp_path: Path, prompt: str) -> None:
+    saving = Saving(samples_filename_pattern="[prompt_spaces]", directories_filename_pattern="[prompt]")
+    hostile = Picture(Image.new("RGB", (16, 16)), changed(prompt=prompt.replace("\0", "\1")))
+    for numbers in (True, False):
+        files = PictureFiles(tmp_path / "outputs", saving.model_copy(update={"save_images_add_number": numbers}))
+        path = files.save(hostile, "txt2img")
+        assert path.is_file() and path.resolve().is_relative_to((tmp_path / "outputs" / "txt2img-images").resolve())
+        assert metadata.read(path) is not None
+    assert files.save(hostile, "extras", prompt).is_file()
+
+
+def test_many_without_numbers_overwrite_nothing(tmp_path: Path) -> None:
+    files = PictureFiles(tmp_path, Saving(samples_filename_pattern="same", save_images_add_number=False))
+    saved: list[Path] = []
+    threads = [threading.Thread(target=lambda: saved.extend(files.save(picture()) for _ in range(8))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(saved)) == 32 and all(each.is_file() for each in saved)
+
+
+def test_text_lies_beside_the_picture(tmp_path: Path) -> None:
+    path = PictureFiles(tmp_path, Saving(save_txt=True)).save(picture())
+    found = metadata.read(path)
+    assert found is not None and path.with_suffix(".txt").read_text(encoding="utf-8") == found[0] + "\n"
+
+
+def test_a_large_png_gets_a_smaller_jpeg_that_is_no_picture_of_its_own(tmp_path: Path) -> None:
+    files = PictureFiles(tmp_path, Saving(target_side_length=64))
+    assert not files.save(picture()).with_suffix(".jpg").exists()
+    path = files.save(Picture(Image.new("RGB", (128, 32), "red"), RECIPE))
+    found = metadata.read(path.with_suffix(".jpg"))
+    assert found == (infotext.write(RECIPE), None, (64, 16))
+    heavy = PictureFiles(tmp_path, Saving(img_downscale_threshold=0.0001))
+    assert heavy.save(picture()).with_suffix(".jpg").is_file()
+    never = PictureFiles(tmp_path, Saving(target_side_length=64, export_for_4chan=False))
+    assert not never.save(Picture(Image.new("RGB", (128, 32)), RECIPE)).with_suffix(".jpg").exists()
+
+
+def test_grids_are_numbered_by_themselves(tmp_path: Path) -> None:
+    files = PictureFiles(tmp_path, Saving(grid_save_to_dirs=False, grid_format="webp"))
+    assert files.save_grid(picture()) == tmp_path / "txt2img-grids" / "grid-0001.webp"
+    named = PictureFiles(tmp_path, Saving(grid_save_to_dirs=False, grid_extended_filename=True))
+    assert named.save_grid(picture()).name == "grid-0002-1234-a red circle.png"
+    assert tmp_path / "txt2img-grids" in files.folders()
+    mine = PictureFiles(tmp_path / "outputs", Saving(outdir_grids="all"))
+    assert mine.save_grid(picture()).parent.parent == tmp_path / "all"

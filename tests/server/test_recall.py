@@ -48,7 +48,7 @@ def recipe_of(request: Request) -> Recipe:
     file = next(each for each in FILES if each.name == request.model)
     own = request.vae in ("None", "Automatic")
     shared = request.model_dump(
-        exclude={"batch_count", "batch_size", "controls", "vae", "init", "mask", "extras", "hires", "tiles"}
+        exclude={"batch_count", "batch_size", "styles", "controls", "vae", "init", "mask", "extras", "hires", "tiles"}
         | {"refiner"}
     )
     others = {each.name: each.hash for each in FILES}
