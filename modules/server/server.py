@@ -32,6 +32,7 @@ from modules.request import Request
 from modules.server.adding import make_downloads
 from modules.server.claims import Claims
 from modules.server.feed import Feed
+from modules.server.forever import Forever
 from modules.server.forms import Forms
 from modules.server.jobs import UNKNOWN_SIZE, Jobs
 from modules.server.launch import make_engine
@@ -78,6 +79,7 @@ class Server:
         self.trash = Trash(self._database, self.library, settings.outputs)
         self.forms = Forms(self._database)
         self.jobs = Jobs(self._database, self.feed, self.library, len(devices))
+        self.forever = Forever(self.jobs)
         self.downloads = make_downloads(settings, self.catalog, self._database)
         self._claims = Claims(
             self._database,
@@ -134,6 +136,7 @@ class Server:
     def stop(self) -> None:
         """End the workers and close the database; running jobs go back to the queue."""
         self._ending.set()
+        self.forever.close()
         if self._watches:
             self.catalog.stop()
         for supervisor in self._supervisors:

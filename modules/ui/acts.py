@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from modules.errors import BadRequest
 from modules.server.server import Server
-from modules.ui.watch import Choice
+from modules.ui.watch import OWNER, Choice
 
 Asked = Mapping[str, str]
 
@@ -24,6 +24,7 @@ def perform(server: Server, choice: Choice, asked: Asked) -> Choice:
         "pause": lambda: server.jobs.pause(True),
         "resume": lambda: server.jobs.pause(False),
         "clear": lambda: server.jobs.clear(),
+        "end_forever": lambda: server.forever.end(OWNER),
     }
     act = asked.get("act", "")
     if act == "pick":

@@ -78,7 +78,7 @@
 
   // Gradio saves the form as it changes. What was typed while the server was away is sent when the page goes.
   const unsaved = new Map(Object.keys(forms).map((name) => [name, new Set()]));
-  window.easel = {saved: () => unsaved.get(tab())?.clear()};
+  window.easel = {say, tab, saved: () => unsaved.get(tab())?.clear()};
   document.addEventListener('input', (event) => {
     for (const [name, fields] of unsaved) {
       const field = event.target.closest?.(`[id^="${name}_"]`)?.id.slice(name.length + 1);
@@ -103,6 +103,7 @@
     box.value = text;
     box.dispatchEvent(new Event('input', {bubbles: true}));
   };
+  window.easel.tell = tell;
 
   // A form is kept as it changes: Gradio is told once for all its fields, when the hand comes to rest.
   const FIELDS = 'input, textarea, [role=option], [role=listbox], .options';

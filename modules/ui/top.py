@@ -79,6 +79,8 @@ def build_top(server: Server, words: PageWords) -> Top:
                         allow_custom_value=True,
                         min_width=0,
                     )
+        # Of keys.js: shortcuts, and what happens in this browser when pictures are done.
+        gr.Button(words.say("keys.title"), elem_id="open_keys", elem_classes="tool", min_width=0)
         health = panel("health")
     return Top(model, refresh, fields, health)
 
