@@ -100,6 +100,10 @@ class Hooks:
         """Offer tabs (`modules.ui.tab.Tab`) of the page."""
 
     @hookspec
+    def completions(self) -> Sequence[Named]:  # type: ignore[empty-body]
+        """Offer names that prompts are completed with (`modules.prompts.completion.Completion`), as wildcards are."""
+
+    @hookspec
     def routes(self, server: object) -> Sequence[Any]:  # type: ignore[empty-body]
         """Offer HTTP routers (FastAPI `APIRouter`); `server` is the running `modules.server.server.Server`."""
 

@@ -1,19 +1,36 @@
-"""The switch on the page."""
+"""The switch on the page, and the names of wildcards that prompts are completed with."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import gradio as gr
 from gradio.components import Component
 
 from modules.hooks import hookimpl
+from modules.prompts.completion import Completion
 from modules.ui.fields import Field
 from modules.ui.page_words import PageWords
+
+HERE = Path(__file__).parent
+FOLDERS = (HERE / "wildcards", HERE.parent.parent / "wildcards")  # those of engine.py
 
 
 @hookimpl
 def fields(tab: str) -> Sequence[Field]:
     """Offer the switch where prompts are typed."""
     return [Field("dynamic-prompts.enabled", switch)] if tab == "txt2img" else []
+
+
+@hookimpl
+def completions() -> Sequence[Completion]:
+    """Offer the names of wildcards after two underscores."""
+    return [Completion("dynamic-prompts", "__", "__", lambda: names(FOLDERS))]
+
+
+def names(folders: Sequence[Path]) -> list[str]:
+    """Return the names of the .txt files in `folders`, as a prompt has them."""
+    found = ((file, folder) for folder in folders for file in folder.rglob("*.txt"))
+    return sorted({file.relative_to(folder).with_suffix("").as_posix() for file, folder in found})
 
 
 def switch(words: PageWords) -> Component:

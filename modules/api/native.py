@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, HTTPException, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
-from modules.api import inputs, memory, models, pictures
+from modules.api import completions, inputs, memory, models, now, pictures
 from modules.errors import BadRequest, DownloadError, EaselError, ModelError, UnknownModel
 from modules.events import EVENT
 from modules.library.pictures import LOCAL
@@ -29,6 +29,8 @@ def router(server: Server, forms: Mapping[str, Collection[str]]) -> APIRouter:
     routes.include_router(inputs.router(server))
     routes.include_router(models.router(server))
     routes.include_router(memory.router(server))
+    routes.include_router(completions.router(server))
+    routes.include_router(now.router(server))
     routes.include_router(_jobs(server), prefix="/easel")
     routes.include_router(_queue(server), prefix="/easel")
     routes.include_router(_watching(server), prefix="/easel")

@@ -34,6 +34,7 @@ from modules.request import Request
 from modules.server.adding import make_downloads
 from modules.server.claims import Claims
 from modules.server.feed import Feed
+from modules.server.forever import Forever
 from modules.server.forms import Forms
 from modules.server.jobs import UNKNOWN_SIZE, Jobs
 from modules.server.keeping import Keeping
@@ -84,6 +85,7 @@ class Server:
         self.keeping = Keeping(self.files)
         self.forms = Forms(self._database)
         self.jobs = Jobs(self._database, self.feed, self.library, len(devices))
+        self.forever = Forever(self.jobs)
         self.downloads = make_downloads(settings, self.catalog, self._database)
         self._claims = Claims(
             self._database,
@@ -141,6 +143,7 @@ class Server:
     def stop(self) -> None:
         """End the workers and close the database; running jobs go back to the queue."""
         self._ending.set()
+        self.forever.close()
         if self._watches:
             self.catalog.stop()
         for supervisor in self._supervisors:

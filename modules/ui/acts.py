@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from modules.errors import BadRequest
 from modules.server.server import Server
-from modules.ui.watch import Choice
+from modules.ui.watch import OWNER, Choice
 from modules.words import Words
 
 Asked = Mapping[str, str]
@@ -25,6 +25,7 @@ def perform(server: Server, choice: Choice, asked: Asked) -> Choice:
         "pause": lambda: server.jobs.pause(True),
         "resume": lambda: server.jobs.pause(False),
         "clear": lambda: server.jobs.clear(),
+        "end_forever": lambda: server.forever.end(OWNER),
     }
     act = asked.get("act", "")
     if act == "pick":

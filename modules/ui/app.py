@@ -19,6 +19,7 @@ from modules.ui.gallery_faces import Faces
 from modules.ui.listeners import QUIET
 from modules.ui.markup import Html, element
 from modules.ui.page_words import PageWords
+from modules.ui.spoken import spoken
 from modules.ui.tab import Page, Tab
 from modules.ui.theme import make_theme
 from modules.ui.top import build_top
@@ -37,7 +38,9 @@ STYLES = (
     "pnginfo.css",
     "settings.css",
     "styles.css",
+    "keys.css",
 )
+SCRIPTS = ("page.js", "prompt.js", "complete.js", "forever.js", "lightbox.js", "alerts.js", "keys.js", "split.js")
 LABELLED = frozenset({"model", "vae", "styles"})  # fields whose box shows a label, not the value
 
 
@@ -116,11 +119,11 @@ def _version(package: str) -> str:
 def _head(words: PageWords, forms: dict[str, Form], theme: str) -> str:
     """Return what the page needs before Gradio starts: its script, with the fields and words it uses."""
     fields = {tab: sorted(form.components.keys() - LABELLED) for tab, form in forms.items()}
-    said = {tag: {"close": each.say("ui.close")} for tag, each in words.languages.items()}
+    said = {tag: spoken(each) for tag, each in words.languages.items()}
     data = "".join(
         f'<script type="application/json" id="{name}">{json.dumps(value).replace("<", chr(92) + "u003c")}</script>'
         for name, value in (("easel-forms", fields), ("easel-words", said), ("easel-theme", theme))
     )
     style = "".join((HERE / name).read_text(encoding="utf-8") for name in STYLES)
-    script = (HERE / "page.js").read_text(encoding="utf-8")
-    return f"<style>{style}</style>{data}<script>{script}</script>"
+    scripts = "".join(f"<script>{(HERE / name).read_text(encoding='utf-8')}</script>" for name in SCRIPTS)
+    return f"<style>{style}</style>{data}{scripts}"

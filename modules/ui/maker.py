@@ -6,6 +6,7 @@ request.
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -105,7 +106,7 @@ class Maker:
         studio, watch = self.studio, self.watch
         parts: dict[str, Any] = dict(self.form.components)
         told_by = [watch.choice, watch.seen]
-        given = parts | self.besides()
+        given = parts | self.besides() | {"forever": studio.forever}
         for event in self.asking():
             event(self.add, told_by, watch.outputs, inputs_kwargs=given, trigger_mode="multiple", **AS_TYPED, **QUEUED)
         studio.interrupt.click(self.stop_job, told_by, watch.outputs, trigger_mode="multiple", **QUEUED)
@@ -197,8 +198,11 @@ class Maker:
         if "vae" in kept and kept["vae"] not in [name for _, name in top.vaes(catalog, self.words.heard(None))]:
             kept["vae"] = self.form.defaults()["vae"]
 
-    def add(self, choice: str, seen: str, request: gr.Request, **values: Any) -> Any:
-        """Add a job; a request that is not allowed is answered with what is, and changes nothing."""
+    def add(self, choice: str, seen: str, request: gr.Request, forever: str = "", **values: Any) -> Any:
+        """Add a job; a request that is not allowed is answered with what is, and changes nothing.
+
+        With `forever`, the same is done with the form as it is by then whenever the job has ended.
+        """
         words = self.words.heard(request)
         self.save(**{name: value for name, value in values.items() if name in self.form.components})
         try:
@@ -207,11 +211,24 @@ class Maker:
         except EaselError as error:
             gr.Warning(pieces.plain(explain(error, words)))
             return gr.skip()
+        if forever:
+            besides = {name: values[name] for name in self.besides() if name in values}
+            self.server.forever.begin(OWNER, self.name, jobs, partial(self.again, besides, origin))
         return self._shown(Choice(jobs[0]), seen, request)
 
+    def again(self, besides: Mapping[str, Any], origin: str) -> list[str]:
+        """Add the jobs of the form as it is kept, and return their ids."""
+        kept = self.form.restored(self.server.forms.load(OWNER, self.name))
+        above = self.server.forms.load(OWNER, next(iter(self.page.forms)))
+        kept |= {name: above[name] for name in self.shared if name in above}
+        return [self.server.submit(request, OWNER, origin) for request in self.asked({**kept, **besides})]
+
     def stop_job(self, choice: str, seen: str, request: gr.Request) -> Any:
-        """Interrupt the job this page watches, and no other."""
-        self.server.jobs.interrupt(told(Seen, seen).job)
+        """Interrupt the job this page watches, and no other; no job follows it then."""
+        job = told(Seen, seen).job
+        stopped, now = self.server.jobs.interrupt(job), self.server.forever.of(OWNER)
+        if now is not None and (job in now.jobs or not stopped):
+            self.server.forever.end(OWNER)
         return self._shown(told(Choice, choice), seen, request)
 
     def skip_batch(self, choice: str, seen: str, request: gr.Request) -> Any:

@@ -97,6 +97,8 @@
     }
   }, 50); // until the values are on the page
   window.easel = {
+    say,
+    tab,
     saved: () => unsaved.get(tab())?.clear(),
     forget: () => unsaved.forEach((fields) => fields.clear()), // the server has given a form other values
     restore,
@@ -128,6 +130,7 @@
     box.value = text;
     box.dispatchEvent(new Event('input', {bubbles: true}));
   };
+  window.easel.tell = tell;
 
   // A form is kept as it changes: Gradio is told once for all its fields, when the hand comes to rest.
   const FIELDS = 'input, textarea, [role=option], [role=listbox], .options';

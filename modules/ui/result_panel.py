@@ -74,7 +74,7 @@ def _moving(job: Job, notes: Sequence[Html], words: Words) -> Html:
         aria_valuenow=percent if known else None,
     )
     spoken = element("p", words.say("ui.working_on", prompt=short(job, words)), cls="sr-only", aria_live="polite")
-    title = " ".join(part for part in (f"[{percent}%]" if known else "", f"({left})" if left else "") if part)
+    title = f"[{' '.join(part for part in (f'{percent}%', left) if part)}]" if known else f"({left})" if left else ""
     return element(
         "div", bar, element("div", *facts, cls="facts"), *notes, spoken, cls=f"progress {job.status}", data_title=title
     )

@@ -92,6 +92,8 @@ class Studio:
                 self.read = gr.Button(read, elem_id=f"{self.name}_read", elem_classes="tool", min_width=0)
                 self.interrupt = gr.Button(self.words("interrupt"), elem_id=f"{self.name}_interrupt", min_width=0)
                 self.skip = gr.Button(self.words("skip"), elem_id=f"{self.name}_skip", min_width=0)
+                more = self.words.say("keys.menu")
+                gr.Button(more, elem_id=f"{self.name}_more", elem_classes="tool", min_width=0)  # of forever.js
 
     def _settings(self, below: Build) -> None:
         size = self.native_size("")
@@ -164,6 +166,7 @@ class Studio:
         self.typed = gr.Textbox("", visible="hidden", elem_id=f"{self.name}_typed")
         self.arrival = gr.Textbox("", visible="hidden", elem_id=f"{self.name}_arrival")  # what another tab sends
         self.dropped = gr.Textbox("", visible="hidden", elem_id=f"{self.name}_dropped")  # a picture on the prompt
+        self.forever = gr.Textbox("", visible="hidden", elem_id=f"{self.name}_forever")  # is this click for ever?
         self.panels: dict[str, gr.HTML] = {}
         with gr.Column(elem_classes="result", min_width=0):
             for name in ("progress", "stage", "strip", "parameters"):

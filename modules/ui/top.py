@@ -63,6 +63,8 @@ def build_top(server: Server, words: PageWords) -> Top:
                     fields[SHARED[name]] = _shared(SHARED[name], server, words)
                 else:
                     quick.add(name)
+        # Of keys.js: shortcuts, and what happens in this browser when pictures are done.
+        gr.Button(words.say("keys.title"), elem_id="open_keys", elem_classes="tool", min_width=0)
         health = panel("health")
     return Top(model, refresh, fields, health, quick)
 

@@ -15,7 +15,8 @@ from gradio.components import Component
 
 from modules.server.server import Server
 from modules.server.views import Job
-from modules.ui import queue_panel, result_panel, styles_panel, top
+from modules.ui import queue_panel, repeating, result_panel, styles_panel, top
+from modules.ui.markup import joined
 from modules.ui.page_words import PageWords
 from modules.words import Words
 
@@ -129,6 +130,7 @@ class Watch:
             server.catalog.changed,
             server.trash.changed,
             server.styles.stamp,
+            server.forever.of(OWNER),
         )
         return _short(repr(state))
 
@@ -162,7 +164,7 @@ class Watch:
             job.id if job else "",
             shown,
             {
-                "progress": result_panel.progress(job, words),
+                "progress": joined(repeating.line(server.forever.of(OWNER), words), result_panel.progress(job, words)),
                 "stage": result_panel.stage(preview[1] if preview else None, picture, words),
                 "strip": result_panel.strip(job, own, older, shown, following, words),
                 "parameters": result_panel.parameters(picture, words, own if picture in own else ()),

@@ -14,6 +14,7 @@ from modules.errors import ExtensionError
 from modules.images import infotext
 from modules.model_manager.catalog import Catalog
 from modules.plugins import make_plugins
+from modules.prompts.completion import Completion
 from modules.request import Request, make_request
 from modules.result import Picture
 from modules.settings import ROOT, Settings
@@ -140,6 +141,21 @@ def test_page_has_the_switch() -> None:
     form = Form("txt2img")
     build_fields(form, plugins, PageWords())
     assert form.defaults() == {"dynamic-prompts.enabled": False}
+
+
+def test_page_completes_the_names_of_wildcards(tmp_path: Path) -> None:
+    plugins = make_plugins("ui", [], EXTENSIONS)
+    (mark,) = plugins.offered("completions", Completion).values()
+    assert (mark.before, mark.after) == ("__", "__")
+    assert {"colour", "thing"} <= set(mark.names())
+    page = plugins.manager.get_plugin("dynamic-prompts")
+    assert isinstance(page, ModuleType)
+    for name in ("one/deep/bird.txt", "two/cat.txt", "two/deep/bird.txt", "two/readme.md"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+    assert page.names([tmp_path / "one", tmp_path / "two", tmp_path / "none"]) == ["cat", "deep/bird"]
+    half = make_plugins("engine", [], EXTENSIONS).manager.get_plugin("dynamic-prompts")
+    assert isinstance(half, ModuleType) and half.FOLDERS == page.FOLDERS, "both halves read the same folders"
 
 
 @pytest.fixture(scope="module")
