@@ -27,7 +27,21 @@ class Option:
     a1111: tuple[str, ...] = ()
 
 
-GROUPS = ("page", "making", "memory", "models", "jobs")
+GROUPS = ("page", "making", "saving", "grids", "memory", "models", "jobs")
+# Fields of `Saving`, under the names they have in A1111.
+# fmt: off
+SAVED = (
+    "samples_format", "jpeg_quality", "webp_lossless", "enable_pnginfo", "save_txt", "samples_filename_pattern",
+    "save_images_add_number", "save_to_dirs", "directories_filename_pattern", "directories_max_prompt_words",
+    "export_for_4chan", "img_downscale_threshold", "target_side_length", "save_images_before_highres_fix",
+    "save_images_before_color_correction", "save_mask", "save_mask_composite", "save_selected_only",
+    "save_write_log_csv", "use_save_to_dirs_for_ui", "grid_zip_filename_pattern",
+)
+LAID = (
+    "grid_save", "return_grid", "grid_only_if_multiple", "n_rows", "grid_prevent_empty_spots", "grid_format",
+    "grid_background_color", "grid_extended_filename", "grid_save_to_dirs",
+)
+# fmt: on
 OPTIONS: tuple[Option, ...] = (
     Option("quicksettings", "page", "start", ("quicksettings_list",)),
     Option("theme", "page"),
@@ -37,6 +51,9 @@ OPTIONS: tuple[Option, ...] = (
     Option("preview_every", "making", "now", ("show_progress_every_n_steps", "live_previews_enable")),
     Option("upscale_tile", "making", "now", ("ESRGAN_tile",)),
     Option("upscale_overlap", "making", "now", ("ESRGAN_tile_overlap",)),
+    Option("infotext_styles", "making", "now", ("infotext_styles",)),
+    *(Option(key, "saving", "now", (key,)) for key in SAVED),
+    *(Option(key, "grids", "now", (key,)) for key in LAID),
     Option("dtype", "memory", "worker"),
     Option("offload", "memory", "worker"),
     Option("models_in_memory", "memory", "now", ("sd_checkpoints_limit",)),
@@ -57,7 +74,9 @@ KEPT: Mapping[str, str] = MappingProxyType(
         (
             *("data_dir", "models_dir", "outputs_dir", "extensions_dir", "model_roots"),
             *("ckpt_dir", "lora_dir", "vae_dir", "embeddings_dir", "hypernetwork_dir", "controlnet_dir"),
-            *("upscaler_dir", "face_dir", "text_encoder_dir"),
+            *("upscaler_dir", "face_dir", "text_encoder_dir", "styles_file"),
+            *("outdir_samples", "outdir_txt2img_samples", "outdir_img2img_samples", "outdir_extras_samples"),
+            *("outdir_grids", "outdir_txt2img_grids", "outdir_img2img_grids", "outdir_save"),
         ),
         "kept_path",
     )

@@ -214,7 +214,7 @@ def _archive(rows: Sequence[PictureRow], server: Server) -> str:
     """Return what a zip file is called: by the pattern for the pictures of one job, else by the moment."""
     if rows[0].job and {row.job for row in rows} == {rows[0].job}:
         with contextlib.suppress(OSError):
-            return archive_name(rows, server.settings.grid_zip_filename_pattern)
+            return archive_name(rows, server.options.now.grid_zip_filename_pattern)
     return time.strftime("easel-%Y-%m-%d-%H%M%S")
 
 

@@ -8,10 +8,11 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 from PIL import Image
@@ -46,6 +47,11 @@ class PictureFiles:
     def __init__(self, outputs: Path, saving: Saving | None = None) -> None:
         self.outputs = outputs
         self.saving = saving or Saving()
+
+    def adopt(self, values: Mapping[str, Any]) -> None:
+        """Let settings that may change between two pictures hold from now on; those of other things are left out."""
+        own = {name: value for name, value in values.items() if name in Saving.model_fields}
+        self.saving = self.saving.model_copy(update=own)
 
     def save(
         self,

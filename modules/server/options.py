@@ -7,7 +7,7 @@ The settings of a run are frozen. What can change while it runs is told to the w
 import os
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -22,6 +22,7 @@ from modules.settings import ROOT, Settings
 
 _DEVICE = re.compile(r"auto|cpu|[a-z]{2,8}(:\d{1,3})?")
 NOWHERE = ROOT / ".nowhere"  # a folder without a settings file
+Told = Callable[[Mapping[str, Any]], None]
 Source = Literal["default", "file", "environment", "command_line"]
 
 
@@ -75,9 +76,10 @@ class Applied:
 class Options:
     """Owner of the options. Any number of threads may use it."""
 
-    def __init__(self, settings: Settings, workers: Sequence[Worker]) -> None:
+    def __init__(self, settings: Settings, workers: Sequence[Worker], told: Sequence[Told] = ()) -> None:
         self._settings = settings  # as they were at the start, and what changed live since
         self._workers = workers
+        self._told = told  # what else in the server has a change take hold
         self._file = SettingsFile(settings.state / "settings.json")
         self._lock = threading.RLock()
         names = {name.upper() for name in os.environ}
@@ -146,6 +148,8 @@ class Options:
         for key, value in changed.items():
             holds[_option(key).holds][key] = value
         self._settings = self._settings.model_copy(update=holds["now"])
+        for tell in self._told:
+            tell(holds["now"])
         if holds["now"] or holds["worker"]:
             for worker in self._workers:
                 worker.adopt(holds["now"], holds["worker"])

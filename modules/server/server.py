@@ -110,7 +110,7 @@ class Server:
             for device in devices
         ]
         self._supervisors = [Supervisor(f"worker {place}", post) for place, post in enumerate(posts, 1)]
-        self.options = Options(settings, self._supervisors)
+        self.options = Options(settings, self._supervisors, [self.files.adopt])
         self._started = 0.0
         self._ending = threading.Event()
         self._taking_in = threading.Thread(target=self._take_in, name="taking in pictures", daemon=True)

@@ -92,6 +92,7 @@ def _do(
         return Answered()
     if isinstance(task, Adopt):
         engine.adopt(task.values)
+        files.adopt(task.values)
         return None
     if isinstance(task.task, Request):
         at = circumstances(task.task, styles.texts(task.task.styles))

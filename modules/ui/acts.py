@@ -46,7 +46,7 @@ def kept(server: Server, picture: str, words: Words) -> str:
     row = server.library.get(_number(picture))
     if row is None:
         raise BadRequest("kept_gone", value=picture[:60])
-    job = server.library.of_jobs([row.job])[row.job] if row.job and not server.settings.save_selected_only else ()
+    job = server.library.of_jobs([row.job])[row.job] if row.job and not server.options.now.save_selected_only else ()
     paths = server.keeping.keep(job or [row])
     return words.say("result.kept", number=len(paths), file=paths[0])
 

@@ -87,7 +87,7 @@ class Recalling:
 
     def _with_styles(self, recalled: Recalled) -> Mapping[str, Any]:
         """Return the values with the styles found in the prompts in place of their words, as `infotext_styles` says."""
-        how, values = self.server.settings.infotext_styles, recalled.values
+        how, values = self.server.options.now.infotext_styles, recalled.values
         if how == "Ignore" or not recalled.has_parameters or not {"prompt", "negative_prompt"} <= values.keys():
             return values
         names, *prompts = extracted(self.server.styles.all(), values["prompt"], values["negative_prompt"])

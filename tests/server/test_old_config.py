@@ -69,11 +69,11 @@ def test_previews_that_are_switched_off_stay_off(server: Server, first: bool) ->
 
 
 def test_the_row_on_top_keeps_its_order_and_names_what_it_cannot_hold(server: Server) -> None:
-    names = ["emphasis", "sd_model_checkpoint", "samples_format", "eta_noise_seed_delta", "show_progress_every_n_steps"]
+    names = ["emphasis", "sd_model_checkpoint", "localization", "eta_noise_seed_delta", "show_progress_every_n_steps"]
     report = take(server, {"quicksettings_list": names})
     row = ("emphasis", "sd_model_checkpoint", "eta_noise_seed_delta", "preview_every")
     assert server.options.chosen_row == row
-    assert [each.old for each in report.refused] == ["samples_format"]
+    assert [each.old for each in report.refused] == ["localization"]
     assert "cannot hold samples_format" in str(report.refused[0].error)
 
 
