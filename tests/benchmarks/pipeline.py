@@ -111,8 +111,9 @@ def main(sizes: Sequence[int]) -> None:
             show(f"Full size in {dtype}, {STEPS} steps: Easel ÷ diffusers' pipeline", [row], "s", names)
         del engine, pipeline, model
         for size in sizes:
-            held = (peak_of(side, root, dtype, size) for side in ("ours", "theirs"))
-            show(f"Full size in {dtype}: peak of memory", [Row(f"{size}×{size}", *held, MOST_MEMORY)], "GiB", names)
+            ours, theirs = (peak_of(side, root, dtype, size) for side in ("ours", "theirs"))
+            row = Row(f"{size}×{size}", ours, theirs, MOST_MEMORY)
+            show(f"Full size in {dtype}: peak of memory", [row], "GiB", names)
 
 
 if __name__ == "__main__":

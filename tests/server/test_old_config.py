@@ -74,7 +74,7 @@ def test_the_row_on_top_keeps_its_order_and_names_what_it_cannot_hold(server: Se
     row = ("emphasis", "sd_model_checkpoint", "eta_noise_seed_delta", "preview_every")
     assert server.options.chosen_row == row
     assert [each.old for each in report.refused] == ["localization"]
-    assert "cannot hold samples_format" in str(report.refused[0].error)
+    assert "cannot hold localization" in str(report.refused[0].error)
 
 
 def test_what_is_a_field_here_becomes_a_default_of_the_forms(server: Server) -> None:
