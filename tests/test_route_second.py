@@ -77,7 +77,7 @@ def test_the_second_pass_shows_what_its_own_prompt_asks_for(engine: Engine) -> N
 
 
 def test_a_refiner_goes_on_with_the_picture_that_was_begun(engine: Engine) -> None:
-    asked = {"prompt": "a red circle on a blue background", "steps": 20}
+    asked: dict[str, Any] = {"prompt": "a red circle on a blue background", "steps": 20}
     plain, refined = made(engine, **asked), made(engine, **asked, refiner={"model": "other", "switch_at": 0.7})
     assert refined.recipe.refiner is not None
     assert 0 < difference(refined.image, plain.image) < 30

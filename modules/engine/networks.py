@@ -67,10 +67,10 @@ class Asked:
 
 def runs(batch: Sequence[Shot], report: Report) -> list[Run]:
     """Cut `batch` into runs of neighbours with equal tags. A tag in a negative prompt is taken out and told of."""
-    read = []
+    read: list[tuple[Shot, Shot, tuple[Tag, ...], Shot, tuple[Tag, ...]]] = []
     for shot in batch:
-        plain, second = _plain(shot, report), _second(shot)
-        read.append((shot, *plain, *(plain if second == shot else _plain(second, report))))
+        said, second = _plain(shot, report), _second(shot)
+        read.append((shot, *said, *(said if second == shot else _plain(second, report))))
     found: list[Run] = []
     for (tags, later_tags), group in groupby(read, key=lambda each: (each[2], each[4])):
         shots, plain, _, later, _ = zip(*group, strict=True)

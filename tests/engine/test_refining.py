@@ -229,7 +229,8 @@ def test_no_room_while_it_answers_halves_the_batch_and_the_pictures_are_the_same
     engine, who = watched_by(root)
     refiner = {"model": "two", "switch_at": 0.3, "switch_by": "steps"}
     whole = make(engine, batch_size=2, refiner=refiner)
-    predict, failed = UnetModel.predict, []
+    predict = UnetModel.predict
+    failed: list[str] = []
 
     def cramped(self: UnetModel, x: Tensor, sigma: float, conditioning: Conditioning) -> Tensor:
         if who.names[-1] == "two" and len(failed) < 2:
@@ -248,7 +249,7 @@ def test_no_room_while_it_answers_halves_the_batch_and_the_pictures_are_the_same
 def test_a_lora_goes_with_it(root: Path) -> None:
     engine, who = watched_by(root)
     weights: list[Tensor] = []
-    who.seen = lambda model: weights.append(model.unet.get_submodule(TO_K).weight.clone())  # type: ignore[operator, union-attr]
+    who.seen = lambda model: weights.append(model.unet.get_submodule(TO_K).weight.clone())
     refiner = {"model": "two", "switch_at": 0.5, "switch_by": "steps"}
     for prompt in ("a", "a <lora:ink:1>"):
         make(engine, prompt=prompt, steps=4, refiner=refiner)
@@ -321,8 +322,8 @@ def test_tiles_that_are_finished_one_by_one_have_it_each(root: Path) -> None:
 
 def test_a_second_pass_has_its_own_checkpoint_words_and_guidance(root: Path) -> None:
     engine, who = watched_by(root)
-    first = {"steps": 3, "width": 64, "height": 64}
-    hires = {"steps": 4, "denoising_strength": 0.5, "scale": 1.5}
+    first: dict[str, Any] = {"steps": 3, "width": 64, "height": 64}
+    hires: dict[str, Any] = {"steps": 4, "denoising_strength": 0.5, "scale": 1.5}
     (plain,) = make(engine, hires=hires, **first)
     who.calls.clear()
     (other,) = make(engine, hires={**hires, "model": "two"}, **first)
@@ -331,7 +332,7 @@ def test_a_second_pass_has_its_own_checkpoint_words_and_guidance(root: Path) -> 
     assert other.recipe.hires is not None and other.recipe.hires.model_hash
     text = infotext.write(other.recipe)
     assert f"Hires checkpoint: two [{other.recipe.hires.model_hash}], Hires upscale: 1.5" in text
-    said = [{"prompt": "blue"}, {"negative_prompt": "blue"}, {"cfg_scale": 1.5}]
+    said: list[dict[str, Any]] = [{"prompt": "blue"}, {"negative_prompt": "blue"}, {"cfg_scale": 1.5}]
     found = digests([plain, other, *(make(engine, hires={**hires, **each}, **first)[0] for each in said)])
     assert len(set(found)) == 5
     assert digests(make(engine, hires={**hires, "prompt": "a red circle", "cfg_scale": 7}, **first)) == found[:1]
@@ -340,7 +341,7 @@ def test_a_second_pass_has_its_own_checkpoint_words_and_guidance(root: Path) -> 
 def test_tags_of_a_second_pass_are_its_own(root: Path) -> None:
     engine, who = watched_by(root)
     weights: list[Tensor] = []
-    who.seen = lambda model: weights.append(model.unet.get_submodule(TO_K).weight.clone())  # type: ignore[operator, union-attr]
+    who.seen = lambda model: weights.append(model.unet.get_submodule(TO_K).weight.clone())
     hires = {"steps": 2, "denoising_strength": 0.5, "scale": 1}
 
     def changed(prompt: str, later: str) -> list[bool]:
@@ -349,7 +350,7 @@ def test_tags_of_a_second_pass_are_its_own(root: Path) -> None:
         return [not torch.equal(each, plain) for each in weights]
 
     with engine.models.borrow(engine.catalog.find("one")) as one:
-        plain = one.parts["unet"].get_submodule(TO_K).weight.clone()  # type: ignore[operator, union-attr]
+        plain = one.parts["unet"].get_submodule(TO_K).weight.clone()  # type: ignore[operator]
     assert changed("a <lora:ink:1>", "") == [True, True, True, True]
     assert changed("a <lora:ink:1>", "a") == [True, True, False, False]
     assert changed("a", "a <lora:ink:1>") == [False, False, True, True]

@@ -109,7 +109,7 @@ key = st.text(string.ascii_letters + string.digits + " -/", min_size=2).filter(
     lambda text: text == text.strip() and text[0].isalnum() and len(text) > 1
 )
 value = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
-free = key.filter(lambda name: name != "Sampler")
+free = key.filter(lambda name: name not in ("Sampler", "Prompt", "Negative prompt"))
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # the machine may be busy

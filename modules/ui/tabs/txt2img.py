@@ -110,7 +110,7 @@ class Txt2img(Maker):
         box = gr.Textbox("", label=label, placeholder=hint, lines=2, max_lines=12, elem_id=_id(field), min_width=0)
         form.add(f"hires/{field}", box)
 
-    def _box(self, form: Form, field: str, label: Any, step: int) -> None:
+    def _box(self, form: Form, field: str, label: Any, step: float) -> None:
         form.add(f"hires/{field}", gr.Number(0, label=label, elem_id=_id(field), step=step, min_width=0))
 
 
