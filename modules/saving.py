@@ -8,7 +8,7 @@ Format = Annotated[Literal["png", "jpg", "webp", "avif"], BeforeValidator(lambda
 # A1111 knows only on and off.
 Metadata = Annotated[
     Literal["full", "minimal", "off"],
-    BeforeValidator(lambda given: "full" if given is True else "off" if given is False else given),
+    BeforeValidator(lambda given: {"true": "full", "false": "off"}.get(str(given).lower(), given)),
 ]
 Colour = Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$")]
 
@@ -26,6 +26,7 @@ class Saving(BaseModel):
     directories_max_prompt_words: int = Field(default=8, ge=1, le=20)  # that [prompt_words] writes
 
     # Where pictures go; a relative folder begins where the outputs folder lies. Empty: the usual one in the outputs.
+    # These are paths, so they are for whoever runs the server, never for whoever can open its page.
     outdir_samples: str = Field(default="", max_length=1000)  # all pictures, in place of the next three
     outdir_txt2img_samples: str = Field(default="", max_length=1000)
     outdir_img2img_samples: str = Field(default="", max_length=1000)

@@ -89,8 +89,10 @@ def _looking(server: Server) -> APIRouter:
         rows = [row for row in _rows(server, _numbers(ids)) if row.path.is_file()]
         if not rows:
             raise HTTPException(404)
-        name = quote(_archive(rows, server) + ".zip")
-        headers = {"Content-Disposition": f"attachment; filename*=utf-8''{name}", "Cache-Control": "no-store"}
+        name = f"{_archive(rows, server)}.zip"
+        plain = name.encode("ascii", "replace").decode().replace("?", "_")  # for what reads no other letters
+        said = f"attachment; filename=\"{plain}\"; filename*=utf-8''{quote(name)}"
+        headers = {"Content-Disposition": said, "Cache-Control": "no-store"}
         return StreamingResponse(zipped(_named(rows, server)), media_type="application/zip", headers=headers)
 
     return routes

@@ -18,7 +18,7 @@ import psutil  # type: ignore[import-untyped]
 from PIL import Image
 
 from modules.errors import SaveError
-from modules.images.formats import encoded
+from modules.images.formats import SUFFIXES, encoded
 from modules.images.infotext import write
 from modules.images.lock import locked
 from modules.images.names import ALONE, Circumstances, clean, filled, filled_folder, numbered
@@ -26,9 +26,17 @@ from modules.result import Picture, Recipe
 from modules.saving import Saving
 
 TEMPORARY = re.compile(r"^\.(\d+)-[0-9a-f]+\.easel-tmp$")  # the number is the id of the process that writes it
+ON_THE_WAY = ("-before-highres-fix", "-before-color-correction", "-mask", "-mask-composite")  # of `Picture.beside`
 KINDS = ("txt2img", "img2img", "extras")
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+
+
+def companions(path: Path) -> list[Path]:
+    """Return where what belongs to the picture at `path` lies beside it: its text, a copy, what it was on its way."""
+    endings = [".txt", *([".jpg"] if path.suffix == ".png" else [])]
+    endings += [f"{suffix}{ending}" for suffix in ON_THE_WAY for ending in SUFFIXES]
+    return [path.with_name(f"{path.stem}{ending}") for ending in endings]
 
 
 @dataclass(frozen=True)
@@ -197,8 +205,10 @@ class PictureFiles:
         """Yield the folders of pictures something was added to at or after `since` (seconds since 1970)."""
         there = self.outputs.is_dir()
         kinds = [*self.outputs.glob("*-images"), *self.outputs.glob("*-grids")] if there else []
-        named = (value for name, value in self.saving.model_dump().items() if name.startswith("outdir_") and value)
-        chosen = map(self._home, named)
+        named = {
+            name: value for name, value in self.saving.model_dump().items() if name.startswith("outdir_") and value
+        }
+        chosen = [self._home(value) for name, value in named.items() if name != "outdir_save"]  # those are copies
         for root in sorted({each.resolve() for each in (*kinds, *chosen) if each.is_dir()}):
             for folder, below, _ in os.walk(root):
                 below[:] = sorted(each for each in below if not each.startswith("."))

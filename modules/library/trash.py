@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.orm import Session
 
 from modules.errors import SaveError
-from modules.images.files import move
+from modules.images.files import companions, move
 from modules.images.formats import SUFFIXES
 from modules.library.database import Database
 from modules.library.gallery import parted
@@ -20,7 +20,6 @@ from modules.library.pictures import Library, PictureRow
 from modules.library.records import PictureRecord
 
 FOLDER = ".trash"  # in the outputs; below it every file has the path it had
-CAPTION = ".txt"  # a picture's caption lies beside it under this ending
 FAR = "elsewhere"  # in it: what lay outside the outputs
 
 Place = Callable[[PictureRecord], tuple[Path, Path]]  # from where to where a picture's file goes
@@ -110,7 +109,7 @@ class Trash:
                         gone.append(record.id)
                         continue
                     target = move(source, wanted, taken)
-                    _move_caption(source, target)
+                    _move_companions(source, target)
                     moved.append((record.id, source, target))
                     inwards = record.trashed is None
                     record.home = record.path if inwards else ""
@@ -121,7 +120,7 @@ class Trash:
             for _, source, target in reversed(moved):
                 with contextlib.suppress(OSError):
                     os.rename(target, source)
-                    _move_caption(target, source)
+                    _move_companions(target, source)
             raise
         self.changed += 1
         return Moved([id for id, *_ in moved], gone)
@@ -148,7 +147,8 @@ class Trash:
                     continue
                 try:
                     row.path.unlink(missing_ok=True)
-                    row.path.with_suffix(CAPTION).unlink(missing_ok=True)
+                    for each in companions(row.path):
+                        each.unlink(missing_ok=True)
                 except OSError as error:
                     reason = error.strerror or type(error).__name__
                     raise SaveError("delete_failed", file=row.path.name, reason=reason) from error
@@ -158,11 +158,12 @@ class Trash:
         return going
 
 
-def _move_caption(source: Path, target: Path) -> None:
-    """Let the caption beside a picture go where the picture went; without one, or where that cannot be, it stays."""
-    with contextlib.suppress(OSError):
-        if not target.with_suffix(CAPTION).exists():
-            os.rename(source.with_suffix(CAPTION), target.with_suffix(CAPTION))
+def _move_companions(source: Path, target: Path) -> None:
+    """Let what lies beside a picture go where the picture went; what is not there, or cannot be moved, stays."""
+    for one, other in zip(companions(source), companions(target), strict=True):
+        with contextlib.suppress(OSError):
+            if not other.exists():
+                os.rename(one, other)
 
 
 def _records(session: Session, ids: Collection[int], condition: ColumnElement[bool]) -> list[PictureRecord]:

@@ -56,13 +56,14 @@ def test_a_style_is_made_chosen_seen_found_again_and_deleted(visit: Visit) -> No
     assert sum(LOOKS["blue"](corner) for corner in corners(studio.picture())) >= 3
     # What was made fills the form, and the style is found in it.
     studio.fill(prompt="", seed=5)
+    page.wait_for_timeout(2000)  # what is typed is saved by and by
     page.locator("#txt2img_read").click()
     expect(studio.box("prompt")).to_have_value("a red circle", timeout=PATIENCE)
     expect(studio.box("negative_prompt")).to_have_value("")
     expect(chosen(page)).to_contain_text(NAME)
-    page.wait_for_timeout(1500)
     page.reload()
-    expect(chosen(page)).to_contain_text(NAME, timeout=PATIENCE)
+    expect(studio.box("prompt")).to_have_value("a red circle", timeout=PATIENCE)
+    expect(chosen(page)).to_contain_text(NAME)
     # Its text is written into the prompts, and it is deleted.
     page.get_by_role("button", name="Write the chosen styles into the prompts").first.click()
     expect(studio.box("prompt")).to_have_value("a red circle on a blue background", timeout=PATIENCE)

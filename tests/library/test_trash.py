@@ -73,6 +73,18 @@ def test_a_caption_goes_where_its_picture_goes(house: House) -> None:
     assert not list(house.outputs.rglob("*.txt"))
 
 
+def test_what_lies_beside_a_picture_goes_with_it(house: House) -> None:
+    row = house.put()
+    names = {f"{row.path.stem}{each}" for each in (".jpg", ".txt", "-mask.png", "-before-highres-fix.webp")}
+    for name in names:
+        row.path.with_name(name).touch()
+    house.trash.put([row.id])
+    there = {each.name for each in (house.outputs / ".trash").rglob("*") if each.is_file()}
+    assert names <= there and not any(row.path.with_name(name).exists() for name in names)
+    house.trash.delete([row.id])
+    assert not any(each.name in names for each in house.outputs.rglob("*"))
+
+
 def test_what_a_job_made_stays_made_when_it_is_in_the_trash(house: House) -> None:
     row = house.put(job="j")
     house.trash.put([row.id])
