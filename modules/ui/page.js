@@ -9,7 +9,7 @@
   const tab = () => [...document.querySelectorAll('.studio')].find((each) => each.offsetParent)?.id ?? 'txt2img';
   const press = (name) => document.getElementById(`${tab()}_${name}`)?.click();
 
-  // Shortcuts. A dropdown or the full-size view takes Escape for itself.
+  // Shortcuts. A list, a menu or the full-size view takes Escape for itself.
   document.addEventListener('keydown', (event) => {
     if (event.defaultPrevented || event.isComposing) return;
     if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) {
@@ -18,7 +18,7 @@
     } else if (event.key === 'Enter' && event.altKey) {
       event.preventDefault();
       press('skip');
-    } else if (event.key === 'Escape' && !document.querySelector('dialog[open], ul.options, [role=listbox]')) {
+    } else if (event.key === 'Escape' && !document.querySelector('dialog[open], ul.options, [role=listbox], #easel-menu:not([hidden])')) {
       press('interrupt');
     }
   }, true);
