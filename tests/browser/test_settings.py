@@ -67,6 +67,7 @@ def test_a_change_is_seen_kept_and_taken_back(studio: Open, folder: Path) -> Non
     expect(page.get_by_text("Settings changed: 2.")).to_be_visible(timeout=PATIENCE)
     assert chosen(folder) == {"models_in_memory": 5, "theme": "dark"}
     expect(page.locator("#settings .notices")).to_contain_text("Easel is started again")
+    page.wait_for_timeout(2000)  # until nothing is on its way any more
     page.reload()
     settings(page)
     expect(page.locator("#settings_models_in_memory")).to_have_value("5")
@@ -75,6 +76,36 @@ def test_a_change_is_seen_kept_and_taken_back(studio: Open, folder: Path) -> Non
     page.locator("[data-key=theme] [data-reset]").click()
     expect(page.locator("#settings .notices")).to_have_count(0, timeout=PATIENCE)
     assert chosen(folder) == {}
+
+
+LIVE = """() => {
+  window.lives = 0;
+  new MutationObserver(() => { window.lives += document.querySelectorAll('#txt2img_stage .chip').length; })
+    .observe(document.querySelector('#txt2img_stage'), {subtree: true, childList: true});
+}"""
+
+
+def test_a_change_that_holds_at_once_is_seen_in_the_next_picture(studio: Open) -> None:
+    opened = studio()
+    page = opened.page
+    page.evaluate(LIVE)
+    opened.generate(prompt="a red circle with previews", steps=40)
+    opened.until("a red circle with previews", "done")
+    expect(opened.panel("stage").locator("img.finished")).to_be_visible(timeout=PATIENCE)
+    assert page.evaluate("window.lives") > 0
+    settings(page)
+    page.locator("#settings_preview_every").fill("0")
+    page.locator("#settings [data-apply]").click()
+    expect(page.get_by_text("Settings changed: 1.")).to_be_visible(timeout=PATIENCE)
+    front(page, "Text to picture")
+    page.evaluate("window.lives = 0")
+    opened.generate(prompt="a blue circle without previews", steps=40)
+    opened.until("a blue circle without previews", "done")
+    expect(opened.panel("parameters")).to_contain_text("without previews", timeout=PATIENCE)
+    assert page.evaluate("window.lives") == 0
+    settings(page)
+    page.locator("[data-key=preview_every] [data-reset]").click()
+    expect(page.locator("#settings_preview_every")).to_have_value("1", timeout=PATIENCE)
 
 
 def test_what_is_not_allowed_is_said_and_stays_as_it_was_typed(studio: Open) -> None:
@@ -94,7 +125,7 @@ def test_the_row_on_top_is_put_in_order_and_searched_for_by_a1111s_name(studio: 
     expect(page.locator("#settings .option:visible")).to_have_count(1)
     page.locator("#settings [data-search]").fill("타일")
     expect(page.locator("#settings .option:visible")).to_have_count(2)
-    page.locator("#settings [data-search]").fill("row on top")
+    page.locator("#settings [data-search]").fill("Quicksettings")
     names = page.locator("[data-key=quicksettings]")
     noise = names.locator("li", has_text="Noise drawn by")
     noise.get_by_role("checkbox").check()
@@ -148,7 +179,7 @@ def test_a_form_is_saved_as_default_and_filled_with_it_again(studio: Open) -> No
 
 
 def test_a_phone_has_room_for_it_in_korean(studio: Open) -> None:
-    page = studio(**PHONE, locale="ko-KR").page
+    page = studio(**{**PHONE, "locale": "ko-KR"}).page
     front(page, "설정")
     expect(page.locator("#settings .option").first).to_be_visible(timeout=PATIENCE)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -154,6 +154,21 @@ def test_events_come_in_order(root: Path) -> None:
     assert set(again.kinds()) == {"step"}, "the model was loaded already, and previews are off"
 
 
+def test_settings_that_may_change_between_two_jobs_hold_from_the_next_on(root: Path) -> None:
+    engine = engine_on(root, preview_every=0)
+    make(engine)
+    make(engine, model="two")
+    engine.adopt({"preview_every": 1, "models_in_memory": 1, "upscale_tile": 64})
+    report = RecordingReport()
+    make(engine, report)
+    assert "preview" in report.kinds() and engine.settings.upscale_tile == 64
+    engine.adopt({"preview_every": 0})
+    again = RecordingReport()
+    make(engine, again, model="two")
+    assert "preview" not in again.kinds()
+    assert [each.name for each in engine.resident()] == ["two"]
+
+
 @pytest.mark.parametrize("sampler", ["Heun", "DPM2", "DPM++ SDE", "DPM++ 2S a", "PLMS", "UniPC"])
 def test_every_step_is_told_once_whatever_a_sampler_calls(engine: Engine, sampler: str) -> None:
     report = RecordingReport()

@@ -67,6 +67,16 @@ def test_the_model_used_longest_ago_leaves_first(catalog: Catalog) -> None:
     assert names(manager) == ["three", "one"]
 
 
+def test_other_limits_hold_from_the_next_model_on(catalog: Catalog) -> None:
+    manager = make_manager(Limits(count=4))
+    one, two, three, four = (catalog.find(name) for name in NAMES)
+    for file in (one, two, three):
+        lend(manager, file)
+    manager.limit(Limits(count=2))
+    lend(manager, four)
+    assert names(manager) == ["three", "four"]
+
+
 def test_models_stay_as_long_as_there_is_room_for_them(catalog: Catalog) -> None:
     size = 0
 

@@ -142,7 +142,9 @@ class DrawingEngine:
             time.sleep(self.seconds)
             small = io.BytesIO()
             _drawn(request, batch[0], step / request.steps).save(small, "WEBP")
-            report.tell(Preview(image=batch[0].index, webp=base64.b64encode(small.getvalue()).decode()))
+            every = self.settings.preview_every
+            if every and step % every == 0:
+                report.tell(Preview(image=batch[0].index, webp=base64.b64encode(small.getvalue()).decode()))
             report.tell(Step(image=batch[0].index, batch=len(batch), images=images, step=step, steps=request.steps))
         return True
 
@@ -187,7 +189,7 @@ def make_drawing_engine(settings: Settings, seconds: float = 0.0) -> DrawingEngi
 
 def drawing_server(folder: Path, seconds: float = 0.1, **settings: object) -> Server:
     """A server on `folder` whose workers draw; not started. Without a folder `models` there it has two checkpoints."""
-    made = Settings(data_dir=folder, **settings)  # type: ignore[arg-type]
+    made = Settings.of_command_line({"data_dir": folder, **settings})
     plugins = make_plugins("ui", builtins("ui"), made.extensions)
     known = None if (folder / "models").is_dir() else cast(Catalog, FakeCatalog(FILES, "starter"))
     return Server(made, plugins, known, partial(make_drawing_engine, seconds=seconds), grace=2.0)
