@@ -5,7 +5,7 @@ optional parts of the same model.
 """
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any, Literal, Self, get_args
 
 from annotated_types import Ge, Le, MultipleOf
@@ -132,6 +132,36 @@ class Variation(_Part):
         return self.from_width > 0 and self.from_height > 0
 
 
+class Sampling(_Part):
+    """The samplers' and schedules' own numbers, by A1111's names; as they are here all is as it was published.
+
+    Each counts for those samplers and schedules alone that know it.
+    """
+
+    eta: float = Field(default=1.0, ge=0, le=1)  # how much of the noise is drawn anew at each step
+    eta_ddim: float = Field(default=0.0, ge=0, le=1)  # the same for DDIM, which draws none by itself
+    s_churn: float = Field(default=0.0, ge=0, le=100)  # noise added before a step, spread over the steps
+    s_tmin: float = Field(default=0.0, ge=0, le=10)  # between these levels of noise
+    s_tmax: float = Field(default=0.0, ge=0, le=999)  # 0: up to any
+    s_noise: float = Field(default=1.0, ge=0, le=1.1)  # the deviation of noise that is added
+    sigma_min: float = Field(default=0.0, ge=0, le=100)  # the schedule's last level before 0; 0: the model's own
+    sigma_max: float = Field(default=0.0, ge=0, le=10_000)  # its first one
+    rho: float = Field(default=0.0, ge=0, le=100)  # how the levels crowd at the end; 0: the schedule's own
+    discard_penultimate: bool = False  # one level more is made, and the last before 0 left out
+    sgm_noise_multiplier: bool = False  # begin with noise as strong as a picture and noise are together
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """The numbers that are not as usual, by name."""
+        fields = type(self).model_fields.items()
+        return {name: getattr(self, name) for name, info in fields if getattr(self, name) != info.default}
+
+    def only(self, names: Collection[str]) -> "Sampling | None":
+        """Return the part with nothing unusual but `names`; None where that leaves nothing."""
+        kept = {name: value for name, value in self.numbers.items() if name in names}
+        return Sampling.model_validate(kept) if kept else None
+
+
 class Shot(BaseModel):
     """One picture of a request after planning: its own words and its own seeds."""
 
@@ -165,6 +195,7 @@ class Request(BaseModel):
     variation: Variation | None = None
     noise_source: NoiseSource = "CPU"  # whose numbers: torch's on the CPU, the device's own, or NVIDIA's, imitated
     seed_delta: int = Field(0, ge=0, le=2**32)  # added to the seed for the noise of the steps (A1111's ENSD)
+    sampling: Sampling | None = None
     batch_count: int = Field(1, ge=BATCH_COUNT[0], le=BATCH_COUNT[1])
     batch_size: int = Field(1, ge=BATCH_SIZE[0], le=BATCH_SIZE[1])
     init: InitImage | None = None
@@ -184,6 +215,12 @@ class Request(BaseModel):
     def _nothing_varied(cls, variation: Variation | None) -> Variation | None:
         """A variation that changes nothing is none."""
         return variation if variation is not None and (variation.strength or variation.resized) else None
+
+    @field_validator("sampling")
+    @classmethod
+    def _nothing_unusual(cls, sampling: Sampling | None) -> Sampling | None:
+        """Numbers that are all as usual are none."""
+        return sampling if sampling is not None and sampling.numbers else None
 
     def with_seed(self) -> Self:
         """Return the request with drawn seeds (0 to 2^32 - 1) where it asked for random ones."""
@@ -227,6 +264,9 @@ def make_request(values: Mapping[str, Any]) -> Request:
         request = Request.model_validate(dict(values))
     except ValidationError as error:
         raise _explained(error, values) from None
+    ends = request.sampling
+    if ends is not None and 0 < ends.sigma_max <= ends.sigma_min:
+        raise BadRequest("sigma_order", least=ends.sigma_min, most=ends.sigma_max)
     if request.init is None and request.mask is not None:
         raise BadRequest("mask_alone")
     if request.init is not None and request.hires is not None:
@@ -284,6 +324,7 @@ def _owner(place: Sequence[object]) -> type[BaseModel]:
         "controls": Control,
         "soft": Soft,
         "variation": Variation,
+        "sampling": Sampling,
         "hires": Hires,
         "tiles": Tiles,
     }

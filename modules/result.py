@@ -5,7 +5,7 @@ from typing import Any
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
-from modules.request import Control, Hires, InitImage, Mask, Tiles, Variation
+from modules.request import Control, Hires, InitImage, Mask, Sampling, Tiles, Variation
 
 
 class UsedControl(BaseModel):
@@ -71,6 +71,7 @@ class Recipe(BaseModel):
     noise_source: str = "CPU"
     variation: Variation | None = None  # its seed is the picture's own
     seed_delta: int = 0
+    sampling: Sampling | None = None  # what of it counted
     init: InitImage | None = None
     mask: Mask | None = None
     tiles: UsedTiles | None = None

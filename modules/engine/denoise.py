@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from modules.controls.control import Ring
-from modules.engine.guidance import CallsAt, Predict, guided
+from modules.engine.guidance import CallsAt, Predict, guided, steady
 from modules.engine.job import Job, Rings
 from modules.engine.latents import Start
 from modules.engine.masking import keeping
@@ -43,12 +43,14 @@ def denoise(
     network = heeding(roomy(model.predict, model.device, job), report)
     # The controls' own networks need room, too.
     predicts = [roomy(onion(network, each), model.device, job) for each in controls]
+    levels = job.sampler.levels(begin.sigmas, model.prediction)
 
     def solved(predict: Predict, begin: Start, part: Part = counted) -> Tensor:
         predict = onion(predict, rings.predict)
-        step = guided(predict, calls, job.request.cfg_scale, job.image_scale)
+        stretch = job.sampler.guidance(begin.sigmas, model.prediction) if job.sampler.guidance else steady
+        step = guided(predict, calls, job.request.cfg_scale, job.image_scale, stretch)
         step = keeping(step, begin.kept) if begin.kept else step
-        step = watched(step, job, begin.sigmas, model.latent, report, preview_every, part)
+        step = watched(step, job, levels, model.latent, report, preview_every, part)
         step = onion(step, rings.denoise)
         return job.sampler.run(step, begin.latents, begin.sigmas, model.prediction, begin.noise)
 

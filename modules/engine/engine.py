@@ -57,7 +57,7 @@ from modules.model_manager.tiles_check import checked_tiles
 from modules.offers import AUTOMATIC, Offers, gather
 from modules.plugins import Plugins, onion
 from modules.prompts.emphasis import EMPHASES
-from modules.request import Request, Shot
+from modules.request import Request, Sampling, Shot
 from modules.result import Picture, Recipe
 from modules.sampling.sampler import Sampler
 from modules.sampling.schedules import Schedule, sigmas_for
@@ -131,7 +131,7 @@ class Engine:
             batch = [shot for shot in shots[first : first + request.batch_size] if shot.index not in done]
             waiting = deque(runs(batch, report))
             while waiting:
-                run, *rest = waiting.popleft().cut(ladder.batch)
+                run, *rest = waiting.popleft().cut(1 if self._adaptive(request) else ladder.batch)
                 waiting.extendleft(reversed(rest))
                 shortage = None
                 try:
@@ -253,7 +253,7 @@ class Engine:
                 rings = Rings.of(self.plugins, task)
                 with patched(self.plugins, task, model) as patches, self.models.working(model):
                     words = self.words.vocabulary(model, bundled)
-                    self.words.tell(words, said, request.cfg_scale, emphasis, report)
+                    self.words.tell(words, said, task.contrast, emphasis, report)
                     encoder = self._encoder_of(model, words, asked, fresh=patches > 0)
                     encode = partial(encoder, clip_skip=request.clip_skip, emphasis=emphasis)
                     encode = onion(roomy(encode, self.device, task), rings.encode)
@@ -278,7 +278,7 @@ class Engine:
                     pictures = onion(whole, rings.decode)(clean)
                     pictures = self.controls.kept(later or task, finished(canvas, pictures, begin.kept, clean))
                 networks = [
-                    {**asked.hashes, "embedding": self.words.hashes(words, each, request.cfg_scale, emphasis)}
+                    {**asked.hashes, "embedding": self.words.hashes(words, each, task.contrast, emphasis)}
                     for each in said
                 ]
                 numbers = {"dtype": devices.name_of(model.dtype), "attention": _attention(model)}
@@ -303,13 +303,14 @@ class Engine:
         """Return the clean latents (B, C, h, w) of one pass over the pictures of `task`."""
         windows = windows_of(task, model.latent.factor, model.device)
         boxes = boxes_of(windows, model.latent.factor)
-        controls = guard(self.controls.rings)(task, model, begin.sigmas, boxes)
+        levels = task.sampler.levels(begin.sigmas, model.prediction)
+        controls = guard(self.controls.rings)(task, model, levels, boxes)
         every = self.settings.preview_every
         return denoise(task, rings, model, calls, begin, report, every, controls, windows, counted)
 
     def _second(self, task: Job) -> Job | None:
         hires = task.request.hires
-        return None if hires is None else second_job(task, *self._ways(hires.sampler, hires.schedule))
+        return None if hires is None else second_job(task, *self._ways(task.request, hires.sampler, hires.schedule))
 
     def _larger(self, request: Request, report: Report) -> Image.Image | None:
         """Return the picture that is painted over in tiles, made larger (RGB); None where there is no such thing."""
@@ -326,10 +327,10 @@ class Engine:
         self, task: Job, said: Sequence[Sequence[Wording]], encode: Encode, begin: Start, model: Model
     ) -> CallsAt:
         follows = begin.beside is not None and model.further == model.latent.channels
-        negatives = 2 if follows and (task.request.cfg_scale, task.image_scale) != (1, 1) else 0
+        negatives = 2 if follows and (task.contrast, task.image_scale) != (1, 1) else 0
         together = self.device.type != "cpu"
         encode = cache(encode)
-        words = [spoken(each, encode, task.request.cfg_scale, negatives) for each in said]
+        words = [spoken(each, encode, task.contrast, negatives) for each in said]
 
         @cache
         def plan(moment: tuple[Wording, ...]) -> list[Call]:
@@ -337,10 +338,11 @@ class Engine:
             calls = plan_calls(moment, rows, together=together)
             return calls if begin.beside is None else beside(calls, begin.beside)
 
-        return following([plan(moment) for moment in moments(said, len(begin.sigmas) - 1)], begin.sigmas)
+        levels = task.sampler.levels(begin.sigmas, model.prediction)
+        return following([plan(moment) for moment in moments(said, len(levels) - 1)], levels)
 
     def _job(self, request: Request, batch: list[Shot], images: int, model: Model) -> Job:
-        sampler, schedule = self._ways(request.sampler, request.schedule)
+        sampler, schedule = self._ways(request, request.sampler, request.schedule)
         width, height = size_of(request, self.inputs, model.native_size)
         return Job(
             request=request,
@@ -353,9 +355,29 @@ class Engine:
             tiles=tiles_of(request, model.native_size),
         )
 
-    def _ways(self, sampler: str, schedule: str) -> tuple[Sampler, Schedule]:
+    def _ways(self, request: Request, sampler: str, schedule: str) -> tuple[Sampler, Schedule]:
         found = self.samplers[sampler]
-        return found, self.schedules[found.schedule if schedule == AUTOMATIC else schedule]
+        chosen = self.schedules[found.schedule if schedule == AUTOMATIC else schedule]
+        return found.tuned(request.sampling), chosen.tuned(request.sampling)
+
+    def _adaptive(self, request: Request) -> bool:
+        """Tell whether a sampler sees one picture at a time."""
+        names = [request.sampler, *([request.hires.sampler] if request.hires else [])]
+        return any(self.samplers[name].adaptive for name in names)
+
+    def _sampling(self, request: Request) -> Sampling | None:
+        """Return what of the samplers' and schedules' own numbers counted for one of the passes."""
+        if request.sampling is None:
+            return None
+        ways = [(request.sampler, request.schedule)]
+        ways += [(request.hires.sampler, request.hires.schedule)] if request.hires else []
+        counted = {"sgm_noise_multiplier"} if request.init is None else set()
+        for name, label in ways:
+            sampler = self.samplers[name]
+            schedule = self.schedules[sampler.schedule if label == AUTOMATIC else label]
+            counted |= sampler.takes | schedule.takes
+            counted |= set() if sampler.discard_penultimate else {"discard_penultimate"}
+        return request.sampling.only(counted)
 
     def _encoder_of(self, model: Model, words: Vocabulary, asked: Asked, fresh: bool) -> Encoder:
         """Return the encoder of `model` as it is: the one that remembers, unless it is patched for this batch."""
@@ -366,9 +388,14 @@ class Engine:
         return self._encoder
 
     def _sigmas(self, task: Job, model: Model) -> list[float]:
+        ends = task.request.sampling
+        if ends is not None:
+            low, high = ends.sigma_min or model.prediction.sigma_min, ends.sigma_max or model.prediction.sigma_max
+            if low >= high:
+                raise BadRequest("sigma_order", least=low, most=high)
         try:
             return sigmas_for(task.sampler, task.schedule, task.request.steps, model.prediction)
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:  # a power beyond any number
             raise BadRequest(
                 "schedule_steps", schedule=task.schedule.label, sampler=task.sampler.name, steps=task.request.steps
             ) from error
@@ -406,6 +433,7 @@ class Engine:
             noise_source=request.noise_source,
             variation=request.variation and request.variation.model_copy(update={"seed": shot.variation_seed}),
             seed_delta=request.seed_delta,
+            sampling=self._sampling(request),
             init=request.init,
             mask=request.mask,
             tiles=task.tiles,

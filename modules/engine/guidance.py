@@ -118,15 +118,28 @@ def beside(calls: Sequence[Call], picture: Tensor) -> list[Call]:
     return told
 
 
-def guided(predict: Predict, calls: CallsAt, scale: float, image_scale: float = 1.0) -> Denoise:
+def steady(sigma: float) -> float:
+    """Return 1: the prompt counts as much at one level as at another."""
+    return 1.0
+
+
+def guided(
+    predict: Predict,
+    calls: CallsAt,
+    scale: float,
+    image_scale: float = 1.0,
+    stretch: Callable[[float], float] = steady,
+) -> Denoise:
     """Return the denoiser that answers `without + sum of weight * scale * (with - without)` for each picture.
 
     The sum is over the prompts it follows (the conjunction of Liu et al. 2022). Where the network follows a picture,
-    too, `image_scale` says how much that counts (Brooks et al. 2023, eq. 3).
+    too, `image_scale` says how much that counts (Brooks et al. 2023, eq. 3). `stretch` is by what `scale` is multiplied
+    at a level.
     """
 
     def step(x: Tensor, sigma: float) -> Tensor:
         answer = torch.empty_like(x)
+        strength = scale * stretch(sigma)
         for call in calls(sigma):
             said = _said(predict, x[call.pictures].repeat_interleave(call.rows, dim=0), sigma, call)
             rows = [said[place :: call.rows] for place in range(call.rows)]
@@ -136,7 +149,7 @@ def guided(predict: Predict, calls: CallsAt, scale: float, image_scale: float = 
             else:
                 found = others[-1]
                 for wanted, weight in zip(prompts, call.weights, strict=True):
-                    found = found + scale * weight * (wanted - others[0])
+                    found = found + strength * weight * (wanted - others[0])
                 if len(others) == 2:
                     found = found + image_scale * (others[0] - others[1])
             answer[call.pictures] = found

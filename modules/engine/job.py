@@ -38,6 +38,14 @@ class Job:
         return self.tiles is not None and self.tiles.asked.joined == "end"
 
     @property
+    def contrast(self) -> float:
+        """The scale of guidance that tells whether the negative prompt counts; 1 says that it does not.
+
+        A sampler that has a guidance of its own makes something else of every scale, of 1 too.
+        """
+        return self.request.cfg_scale if self.sampler.guidance is None else 0.0
+
+    @property
     def image_scale(self) -> float:
         """How much a picture counts that the network follows."""
         return self.request.init.image_cfg_scale if self.request.init else 1.0

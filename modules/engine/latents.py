@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -54,7 +55,7 @@ def start(job: Job, model: Model, sigmas: Sequence[float], canvas: Canvas | None
     noise = again()
     fresh = noise.initial()
     if canvas is None:
-        return Start(model.prediction.start(fresh, sigmas[0]), sigmas, noise, again)
+        return Start(_begun(job, model, fresh, sigmas[0]), sigmas, noise, again)
     encode = guard(model.encode_pictures)
     clean = _latents(canvas, encode, model, (high, wide)).expand(len(fresh), -1, -1, -1)
     beside = _beside(canvas, encode, model, (high, wide))
@@ -70,6 +71,14 @@ def start(job: Job, model: Model, sigmas: Sequence[float], canvas: Canvas | None
     left = shortened(sigmas, canvas.part.denoising_strength)
     latents = model.prediction.noised(clean, fresh * canvas.part.noise_multiplier, left[0])
     return Start(latents, left, noise, again, kept, beside, clean)
+
+
+def _begun(job: Job, model: Model, fresh: Tensor, sigma: float) -> Tensor:
+    """Return the latents that are nothing but noise, as strong as the level says or, if asked for, as in training."""
+    begun = model.prediction.start(fresh, sigma)
+    if job.request.sampling is None or not job.request.sampling.sgm_noise_multiplier:
+        return begun
+    return begun * (math.hypot(model.prediction.alpha(sigma), sigma) / sigma)
 
 
 def noise_of(job: Job, model: Model, sigmas: Sequence[float]) -> Callable[[], Noise]:

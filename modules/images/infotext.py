@@ -27,6 +27,21 @@ RESIZE_MODES = MappingProxyType({"stretch": "Just Resize", "crop": "Crop and Res
 CONTROL_MODES = MappingProxyType(
     {"balanced": "Balanced", "prompt": "My prompt is more important", "control": "ControlNet is more important"}
 )
+SAMPLING = MappingProxyType(
+    {
+        "eta": "Eta",
+        "eta_ddim": "Eta DDIM",
+        "s_churn": "Sigma churn",
+        "s_tmin": "Sigma tmin",
+        "s_tmax": "Sigma tmax",
+        "s_noise": "Sigma noise",
+        "sigma_min": "Schedule min sigma",
+        "sigma_max": "Schedule max sigma",
+        "rho": "Schedule rho",
+        "discard_penultimate": "Discard penultimate sigma",
+        "sgm_noise_multiplier": "SGM noise multiplier",
+    }
+)  # number of `Sampling` -> its entry
 _EMPHASIS = ("(", "[", "BREAK")  # what is read in more than one way
 PACKAGES = MappingProxyType({"torch": "Torch", "diffusers": "Diffusers"})  # package -> the entry of its version
 FEWEST_ENTRIES = 3  # a last line with fewer entries is words, not parameters
@@ -64,6 +79,7 @@ def write(recipe: Recipe) -> str:
         said["Emphasis"] = recipe.emphasis
     if recipe.noise_source != "GPU":
         said["RNG"] = recipe.noise_source
+    said |= _sampled(recipe)
     for kind, entry in NETWORKS.items():
         if hashes := _hashes(recipe.networks.get(kind, {})):
             said[entry] = hashes
@@ -142,6 +158,12 @@ def _varied(recipe: Recipe) -> dict[str, str]:
     if variation is not None and variation.resized:
         found["Seed resize from"] = f"{variation.from_width}x{variation.from_height}"
     return found
+
+
+def _sampled(recipe: Recipe) -> dict[str, str]:
+    """Return the numbers of samplers and schedules that are not as usual."""
+    numbers = {} if recipe.sampling is None else recipe.sampling.numbers
+    return {SAMPLING[name]: "True" if value is True else _number(value) for name, value in numbers.items()}
 
 
 def _made_with(recipe: Recipe) -> dict[str, str]:

@@ -8,16 +8,20 @@ from typing import TYPE_CHECKING
 
 from modules.hooks import hookimpl
 from modules.sampling.prediction import Prediction
-from modules.sampling.sampler import Denoise, Sampler, StepNoise
-from modules.sampling.steps import Level, advance, level, middle, pairs, slope, split
+from modules.sampling.sampler import CHURN, Denoise, Sampler, StepNoise
+from modules.sampling.steps import Churn, Level, advance, churned, level, middle, pairs, slope, split
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-def dpm2(denoise: Denoise, x: Tensor, sigmas: Sequence[float], prediction: Prediction, noise: StepNoise) -> Tensor:
-    """Take the whole step with the slope found at its geometric middle."""
+def dpm2(
+    denoise: Denoise, x: Tensor, sigmas: Sequence[float], prediction: Prediction, noise: StepNoise, **own: float
+) -> Tensor:
+    """Take the whole step with the slope found at its geometric middle; `own` numbers are those of a `Churn`."""
+    churn = Churn(**own)
     for here, there in pairs(prediction, sigmas):
+        x, here = churn.begin(x, here, there, len(sigmas) - 1, prediction, noise)
         denoised = denoise(x, here.sigma)
         if there.sigma == 0:
             x = advance(x, denoised, here, there)
@@ -29,9 +33,18 @@ def dpm2(denoise: Denoise, x: Tensor, sigmas: Sequence[float], prediction: Predi
 
 
 def dpm2_ancestral(
-    denoise: Denoise, x: Tensor, sigmas: Sequence[float], prediction: Prediction, noise: StepNoise, eta: float = 1.0
+    denoise: Denoise,
+    x: Tensor,
+    sigmas: Sequence[float],
+    prediction: Prediction,
+    noise: StepNoise,
+    eta: float = 1.0,
+    s_noise: float = 1.0,
 ) -> Tensor:
-    """Take the midpoint step to below the next level and come back up with fresh noise; `eta` 0..1 says how much."""
+    """Take the midpoint step to below the next level and come back up with fresh noise.
+
+    `eta` 0..1 says how much of it, `s_noise` is its deviation.
+    """
     for here, there in pairs(prediction, sigmas):
         denoised = denoise(x, here.sigma)
         down, up = split(here, there, eta)
@@ -42,7 +55,7 @@ def dpm2_ancestral(
             between = advance(x, denoised, here, half)
             x = _midpoint(x, between, denoise(between, half.sigma), here, half, down)
         if up:
-            x = x + noise(x, here.sigma, there.sigma) * up
+            x = x + noise(x, here.sigma, there.sigma) * (up * s_noise)
     return x
 
 
@@ -57,6 +70,15 @@ def _midpoint(x: Tensor, between: Tensor, denoised: Tensor, here: Level, half: L
 def samplers() -> list[Sampler]:
     """Offer DPM2 and DPM2 a."""
     return [
-        Sampler("DPM2", dpm2, ("k_dpm_2",), "Karras", 2, discard_penultimate=True),
-        Sampler("DPM2 a", dpm2_ancestral, ("k_dpm_2_a",), "Karras", 2, "ancestral", discard_penultimate=True),
+        Sampler("DPM2", dpm2, ("k_dpm_2",), "Karras", 2, discard_penultimate=True, takes=CHURN, levels=churned),
+        Sampler(
+            "DPM2 a",
+            dpm2_ancestral,
+            ("k_dpm_2_a",),
+            "Karras",
+            2,
+            "ancestral",
+            discard_penultimate=True,
+            takes=frozenset({"eta", "s_noise"}),
+        ),
     ]

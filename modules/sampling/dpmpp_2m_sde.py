@@ -16,17 +16,35 @@ if TYPE_CHECKING:
 
 
 def dpmpp_2m_sde(
-    denoise: Denoise, x: Tensor, sigmas: Sequence[float], prediction: Prediction, noise: StepNoise, eta: float = 1.0
+    denoise: Denoise,
+    x: Tensor,
+    sigmas: Sequence[float],
+    prediction: Prediction,
+    noise: StepNoise,
+    eta: float = 1.0,
+    s_noise: float = 1.0,
 ) -> Tensor:
-    """Correct each step with half of the last change of the guess (the midpoint rule); `eta` 0..1: how much noise."""
-    return _multistep(denoise, x, sigmas, prediction, noise, eta, lambda h: -math.expm1(-h) / 2)
+    """Correct each step with half of the last change of the guess (the midpoint rule).
+
+    `eta` 0..1 says how much noise is fresh, `s_noise` is its deviation.
+    """
+    return _multistep(denoise, x, sigmas, prediction, noise, (eta, s_noise), lambda h: -math.expm1(-h) / 2)
 
 
 def dpmpp_2m_sde_heun(
-    denoise: Denoise, x: Tensor, sigmas: Sequence[float], prediction: Prediction, noise: StepNoise, eta: float = 1.0
+    denoise: Denoise,
+    x: Tensor,
+    sigmas: Sequence[float],
+    prediction: Prediction,
+    noise: StepNoise,
+    eta: float = 1.0,
+    s_noise: float = 1.0,
 ) -> Tensor:
-    """Correct each step by the exact integral of a guess that changes evenly; `eta` 0..1: how much noise."""
-    return _multistep(denoise, x, sigmas, prediction, noise, eta, lambda h: 1 + math.expm1(-h) / h)
+    """Correct each step by the exact integral of a guess that changes evenly.
+
+    `eta` 0..1 says how much noise is fresh, `s_noise` is its deviation.
+    """
+    return _multistep(denoise, x, sigmas, prediction, noise, (eta, s_noise), lambda h: 1 + math.expm1(-h) / h)
 
 
 def _multistep(
@@ -35,9 +53,10 @@ def _multistep(
     sigmas: Sequence[float],
     prediction: Prediction,
     noise: StepNoise,
-    eta: float,
+    fresh: tuple[float, float],
     correction: Callable[[float], float],
 ) -> Tensor:
+    eta, s_noise = fresh
     old: Tensor | None = None
     h_last = 0.0
     for here, there in pairs(prediction, sigmas):
@@ -52,7 +71,7 @@ def _multistep(
         if old is not None:
             x = x + (denoised - old) * (there.alpha * correction(drift) * h / h_last)
         if eta:
-            x = x + noise(x, here.sigma, there.sigma) * (there.sigma * math.sqrt(1 - decay * decay))
+            x = x + noise(x, here.sigma, there.sigma) * (there.sigma * math.sqrt(1 - decay * decay) * s_noise)
         old, h_last = denoised, h
     return x
 
@@ -60,7 +79,9 @@ def _multistep(
 @hookimpl
 def samplers() -> list[Sampler]:
     """Offer DPM++ 2M SDE and DPM++ 2M SDE Heun."""
-    return [
-        Sampler("DPM++ 2M SDE", dpmpp_2m_sde, ("k_dpmpp_2m_sde",), "Exponential", noise="brownian"),
-        Sampler("DPM++ 2M SDE Heun", dpmpp_2m_sde_heun, ("k_dpmpp_2m_sde_heun",), "Exponential", noise="brownian"),
-    ]
+    ways = (
+        ("DPM++ 2M SDE", dpmpp_2m_sde, "k_dpmpp_2m_sde"),
+        ("DPM++ 2M SDE Heun", dpmpp_2m_sde_heun, "k_dpmpp_2m_sde_heun"),
+    )
+    own = frozenset({"eta", "s_noise"})
+    return [Sampler(name, run, (alias,), "Exponential", noise="brownian", takes=own) for name, run, alias in ways]

@@ -15,9 +15,18 @@ if TYPE_CHECKING:
 
 
 def dpmpp_2s_ancestral(
-    denoise: Denoise, x: Tensor, sigmas: Sequence[float], prediction: Prediction, noise: StepNoise, eta: float = 1.0
+    denoise: Denoise,
+    x: Tensor,
+    sigmas: Sequence[float],
+    prediction: Prediction,
+    noise: StepNoise,
+    eta: float = 1.0,
+    s_noise: float = 1.0,
 ) -> Tensor:
-    """Take the step with the guess from its middle in log-SNR, then add fresh noise; `eta` 0..1 says how much."""
+    """Take the step with the guess from its middle in log-SNR, then add fresh noise.
+
+    `eta` 0..1 says how much of it, `s_noise` is its deviation.
+    """
     for here, there in pairs(prediction, sigmas):
         denoised = denoise(x, here.sigma)
         down, up = split(here, there, eta)
@@ -26,11 +35,12 @@ def dpmpp_2s_ancestral(
             denoised = denoise(advance(x, denoised, here, half), half.sigma)
         x = advance(x, denoised, here, down)
         if up:
-            x = x + noise(x, here.sigma, there.sigma) * up
+            x = x + noise(x, here.sigma, there.sigma) * (up * s_noise)
     return x
 
 
 @hookimpl
 def samplers() -> list[Sampler]:
     """Offer DPM++ 2S a."""
-    return [Sampler("DPM++ 2S a", dpmpp_2s_ancestral, ("k_dpmpp_2s_a",), "Karras", 2, "ancestral")]
+    own = frozenset({"eta", "s_noise"})
+    return [Sampler("DPM++ 2S a", dpmpp_2s_ancestral, ("k_dpmpp_2s_a",), "Karras", 2, "ancestral", takes=own)]

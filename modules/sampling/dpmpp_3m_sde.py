@@ -16,9 +16,18 @@ if TYPE_CHECKING:
 
 
 def dpmpp_3m_sde(
-    denoise: Denoise, x: Tensor, sigmas: Sequence[float], prediction: Prediction, noise: StepNoise, eta: float = 1.0
+    denoise: Denoise,
+    x: Tensor,
+    sigmas: Sequence[float],
+    prediction: Prediction,
+    noise: StepNoise,
+    eta: float = 1.0,
+    s_noise: float = 1.0,
 ) -> Tensor:
-    """Correct each step by the first and second differences of the last three guesses; `eta` 0..1: how much noise."""
+    """Correct each step by the first and second differences of the last three guesses.
+
+    `eta` 0..1 says how much noise is fresh, `s_noise` is its deviation.
+    """
     past: list[tuple[Tensor, float]] = []  # (guess, h of the step it began), newest first
     for here, there in pairs(prediction, sigmas):
         denoised = denoise(x, here.sigma)
@@ -32,7 +41,7 @@ def dpmpp_3m_sde(
         if past:
             x = x + _correction(denoised, past, h, drift) * there.alpha
         if eta:
-            x = x + noise(x, here.sigma, there.sigma) * (there.sigma * math.sqrt(1 - decay * decay))
+            x = x + noise(x, here.sigma, there.sigma) * (there.sigma * math.sqrt(1 - decay * decay) * s_noise)
         past = [(denoised, h), *past[:1]]
     return x
 
@@ -63,5 +72,6 @@ def samplers() -> list[Sampler]:
             "Exponential",
             noise="brownian",
             discard_penultimate=True,
+            takes=frozenset({"eta", "s_noise"}),
         )
     ]

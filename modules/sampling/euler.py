@@ -1,4 +1,4 @@
-"""Euler's method, plain and ancestral (Karras et al. 2022, algorithm 1 and 2 without churn; k-diffusion)."""
+"""Euler's method, plain and ancestral (Karras et al. 2022, algorithm 1 and 2; k-diffusion)."""
 
 from __future__ import annotations
 
@@ -7,16 +7,20 @@ from typing import TYPE_CHECKING
 
 from modules.hooks import hookimpl
 from modules.sampling.prediction import Prediction
-from modules.sampling.sampler import Denoise, Sampler, StepNoise
-from modules.sampling.steps import advance, pairs, split
+from modules.sampling.sampler import CHURN, Denoise, Sampler, StepNoise
+from modules.sampling.steps import Churn, advance, churned, pairs, split
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-def euler(denoise: Denoise, x: Tensor, sigmas: Sequence[float], prediction: Prediction, noise: StepNoise) -> Tensor:
-    """Follow the guess of each level to the next one."""
+def euler(
+    denoise: Denoise, x: Tensor, sigmas: Sequence[float], prediction: Prediction, noise: StepNoise, **own: float
+) -> Tensor:
+    """Follow the guess of each level to the next one; `own` numbers are those of a `Churn`."""
+    churn = Churn(**own)
     for here, there in pairs(prediction, sigmas):
+        x, here = churn.begin(x, here, there, len(sigmas) - 1, prediction, noise)
         x = advance(x, denoise(x, here.sigma), here, there)
     return x
 
@@ -37,6 +41,8 @@ def euler_ancestral(
 def samplers() -> list[Sampler]:
     """Offer Euler and Euler a."""
     return [
-        Sampler("Euler a", euler_ancestral, ("k_euler_a", "k_euler_ancestral"), noise="ancestral"),
-        Sampler("Euler", euler, ("k_euler",)),
+        Sampler(
+            "Euler a", euler_ancestral, ("k_euler_a", "k_euler_ancestral"), noise="ancestral", takes=frozenset({"eta"})
+        ),
+        Sampler("Euler", euler, ("k_euler",), takes=CHURN, levels=churned),
     ]

@@ -8,26 +8,38 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 
 from scipy.special import betaincinv
 
 from modules.hooks import hookimpl
+from modules.request import Sampling
 from modules.sampling.prediction import Prediction
 from modules.sampling.sampler import Sampler
 
-Sigmas = Callable[[int, Prediction], list[float]]
+Sigmas = Callable[..., list[float]]
+ENDS = frozenset({"sigma_min", "sigma_max"})
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """A named way to choose levels: `sigmas(n, prediction)` returns n + 1 falling floats that end at 0, for n >= 1."""
+    """A named way to choose levels: `sigmas(n, prediction)` returns n + 1 falling floats that end at 0, for n >= 1.
+
+    `takes` names the numbers of `request.Sampling` that `sigmas` takes by name: other ends than the network's, and rho.
+    """
 
     name: str
     label: str
     sigmas: Sigmas
     aliases: tuple[str, ...] = ()
+    takes: frozenset[str] = frozenset()
+
+    def tuned(self, asked: Sampling | None) -> Schedule:
+        """Return the schedule with the numbers that are `asked` for, as far as it takes them."""
+        own = {} if asked is None else {name: value for name, value in asked.numbers.items() if name in self.takes}
+        return replace(self, sigmas=partial(self.sigmas, **own)) if own else self
 
 
 def sigmas_for(sampler: Sampler, schedule: Schedule, steps: int, prediction: Prediction) -> list[float]:
@@ -54,12 +66,32 @@ def _ramp(n: int) -> list[float]:
     return [i / (n - 1) for i in range(n)] if n > 1 else [0.0]
 
 
-def _whole(prediction: Prediction, sigmas: Sequence[float]) -> list[float]:
+def _whole(high: float, sigmas: Sequence[float]) -> list[float]:
     """Return `sigmas` with 0 after them, and with their first exactly the highest level.
 
     Rounding must not leave a flow a trace of the picture at its start: alpha is 0 there, not 1e-16.
     """
-    return [prediction.sigma_max, *sigmas[1:], 0.0]
+    return [high, *sigmas[1:], 0.0]
+
+
+def _ends(prediction: Prediction, sigma_min: float, sigma_max: float) -> tuple[float, float]:
+    """Return the lowest and the highest level: those asked for, or for 0 the network's.
+
+    Above the level where nothing of the picture is left there is none.
+    """
+    high = sigma_max if sigma_max and prediction.alpha(sigma_max) >= 0 else prediction.sigma_max
+    return sigma_min or prediction.sigma_min, high
+
+
+def _index(prediction: Prediction, sigma: float) -> float:
+    """Return the index of the level `sigma`, held within the levels; it is found by halving."""
+    low, high = 0.0, prediction.levels - 1.0
+    if sigma <= prediction.level(low) or sigma >= prediction.level(high):
+        return low if sigma <= prediction.level(low) else high
+    for _ in range(60):
+        half = (low + high) / 2
+        low, high = (half, high) if prediction.level(half) < sigma else (low, half)
+    return high
 
 
 def uniform(n: int, prediction: Prediction) -> list[float]:
@@ -68,10 +100,16 @@ def uniform(n: int, prediction: Prediction) -> list[float]:
     return [*(prediction.level(top * (1 - part)) for part in _ramp(n)), 0.0]
 
 
-def sgm_uniform(n: int, prediction: Prediction) -> list[float]:
+def normal(n: int, prediction: Prediction, sigma_min: float = 0.0, sigma_max: float = 0.0) -> list[float]:
+    """Space training time evenly between the ends."""
+    low, high = (_index(prediction, end) for end in _ends(prediction, sigma_min, sigma_max))
+    return [*(prediction.level(low + (high - low) * (1 - part)) for part in _ramp(n)), 0.0]
+
+
+def sgm_uniform(n: int, prediction: Prediction, sigma_min: float = 0.0, sigma_max: float = 0.0) -> list[float]:
     """Space training time evenly with the end left out, so no step is spent on the lowest level (Stability's sgm)."""
-    top = prediction.levels - 1
-    return [*(prediction.level(top * (1 - i / n)) for i in range(n)), 0.0]
+    low, high = (_index(prediction, end) for end in _ends(prediction, sigma_min, sigma_max))
+    return [*(prediction.level(low + (high - low) * (1 - i / n)) for i in range(n)), 0.0]
 
 
 def simple(n: int, prediction: Prediction) -> list[float]:
@@ -94,27 +132,34 @@ def ddim(n: int, prediction: Prediction) -> list[float]:
     return [*(prediction.level(place) for place in reversed(places)), 0.0]
 
 
-def karras(n: int, prediction: Prediction, rho: float = 7.0) -> list[float]:
+def karras(
+    n: int, prediction: Prediction, rho: float = 7.0, sigma_min: float = 0.0, sigma_max: float = 0.0
+) -> list[float]:
     """Space sigma^(1 / rho) evenly (Karras et al. 2022, eq. 5)."""
-    high, low = prediction.sigma_max ** (1 / rho), prediction.sigma_min ** (1 / rho)
-    return _whole(prediction, [(high + part * (low - high)) ** rho for part in _ramp(n)])
+    last, first = _ends(prediction, sigma_min, sigma_max)
+    high, low = first ** (1 / rho), last ** (1 / rho)
+    return _whole(first, [(high + part * (low - high)) ** rho for part in _ramp(n)])
 
 
-def polyexponential(n: int, prediction: Prediction, rho: float = 1.0) -> list[float]:
+def polyexponential(
+    n: int, prediction: Prediction, rho: float = 1.0, sigma_min: float = 0.0, sigma_max: float = 0.0
+) -> list[float]:
     """Space a power `rho` of log sigma evenly (k-diffusion); with rho 1 it is exponential."""
-    high, low = math.log(prediction.sigma_max), math.log(prediction.sigma_min)
-    return _whole(prediction, [math.exp((1 - part) ** rho * (high - low) + low) for part in _ramp(n)])
+    last, first = _ends(prediction, sigma_min, sigma_max)
+    high, low = math.log(first), math.log(last)
+    return _whole(first, [math.exp((1 - part) ** rho * (high - low) + low) for part in _ramp(n)])
 
 
-def exponential(n: int, prediction: Prediction) -> list[float]:
+def exponential(n: int, prediction: Prediction, sigma_min: float = 0.0, sigma_max: float = 0.0) -> list[float]:
     """Space log sigma evenly."""
-    return polyexponential(n, prediction)
+    return polyexponential(n, prediction, 1.0, sigma_min, sigma_max)
 
 
-def kl_optimal(n: int, prediction: Prediction) -> list[float]:
+def kl_optimal(n: int, prediction: Prediction, sigma_min: float = 0.0, sigma_max: float = 0.0) -> list[float]:
     """Space arctan sigma evenly (Sabour et al. 2024, eq. 22); the last level, the lowest, gives way to 0."""
-    high, low = math.atan(prediction.sigma_max), math.atan(prediction.sigma_min)
-    return _whole(prediction, [math.tan(i / n * low + (1 - i / n) * high) for i in range(n)])
+    last, first = _ends(prediction, sigma_min, sigma_max)
+    high, low = math.atan(first), math.atan(last)
+    return _whole(first, [math.tan(i / n * low + (1 - i / n) * high) for i in range(n)])
 
 
 def align_your_steps(n: int, prediction: Prediction) -> list[float]:
@@ -128,25 +173,28 @@ def align_your_steps(n: int, prediction: Prediction) -> list[float]:
     return [*sigmas, 0.0]
 
 
-def beta(n: int, prediction: Prediction, a: float = 0.6, b: float = 0.6) -> list[float]:
+def beta(
+    n: int, prediction: Prediction, a: float = 0.6, b: float = 0.6, sigma_min: float = 0.0, sigma_max: float = 0.0
+) -> list[float]:
     """Place sigmas at even quantiles of the Beta(a, b) distribution (Lee et al. 2024), dense at both ends."""
-    low, high = prediction.sigma_min, prediction.sigma_max
-    return _whole(prediction, [low + float(betaincinv(a, b, 1 - part)) * (high - low) for part in _ramp(n)])
+    low, high = _ends(prediction, sigma_min, sigma_max)
+    return _whole(high, [low + float(betaincinv(a, b, 1 - part)) * (high - low) for part in _ramp(n)])
 
 
 @hookimpl
 def schedules() -> Sequence[Schedule]:
     """Offer the schedule types by A1111's names."""
+    bent = ENDS | {"rho"}
     return [
         Schedule("uniform", "Uniform", uniform),
-        Schedule("karras", "Karras", karras),
-        Schedule("exponential", "Exponential", exponential),
-        Schedule("polyexponential", "Polyexponential", polyexponential),
-        Schedule("sgm_uniform", "SGM Uniform", sgm_uniform, ("SGMUniform",)),
-        Schedule("kl_optimal", "KL Optimal", kl_optimal),
+        Schedule("karras", "Karras", karras, takes=bent),
+        Schedule("exponential", "Exponential", exponential, takes=ENDS),
+        Schedule("polyexponential", "Polyexponential", polyexponential, takes=bent),
+        Schedule("sgm_uniform", "SGM Uniform", sgm_uniform, ("SGMUniform",), ENDS),
+        Schedule("kl_optimal", "KL Optimal", kl_optimal, takes=ENDS),
         Schedule("align_your_steps", "Align Your Steps", align_your_steps),
         Schedule("simple", "Simple", simple),
-        Schedule("normal", "Normal", uniform),
+        Schedule("normal", "Normal", normal, takes=ENDS),
         Schedule("ddim", "DDIM", ddim),
-        Schedule("beta", "Beta", beta),
+        Schedule("beta", "Beta", beta, takes=ENDS),
     ]

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from modules.sampling.prediction import Prediction
+from modules.sampling.sampler import Denoise, StepNoise
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -77,3 +79,62 @@ def split(here: Level, there: Level, eta: float) -> tuple[Level, float]:
     fresh = min(1.0, eta * math.sqrt(max(0.0, 1 - kept * kept)))
     rest = math.sqrt(max(0.0, 1 - eta * eta + eta * eta * kept * kept))  # sqrt(1 - fresh^2), without its cancellation
     return Level(there.alpha, there.sigma * rest), there.sigma * fresh
+
+
+def raised(x: Tensor, here: Level, there: Level, fresh: Tensor) -> Tensor:
+    """Return `x` brought from `here` up to the noisier level `there` with `fresh` unit normal noise."""
+    kept = there.alpha / here.alpha
+    return x * kept + fresh * math.sqrt(max(0.0, there.sigma**2 - (here.sigma * kept) ** 2))
+
+
+def heun_step(denoise: Denoise, x: Tensor, here: Level, there: Level) -> Tensor:
+    """Take a step, look at the slope there, and take it again with the mean; a step to 0 is Euler's."""
+    denoised = denoise(x, here.sigma)
+    ahead = advance(x, denoised, here, there)
+    if there.sigma == 0:
+        return ahead
+    slopes = slope(x, denoised, here.sigma) + slope(ahead, denoise(ahead, there.sigma), there.sigma)
+    return x + slopes * ((there.sigma - here.sigma) / 2)
+
+
+@dataclass(frozen=True)
+class Churn:
+    """Noise added before a step (Karras et al. 2022, algorithm 2), at levels of `s_tmin` to `s_tmax`.
+
+    `s_churn` is spread over the steps, `s_noise` is the deviation of what is added. From nothing but noise there is no
+    way up.
+    """
+
+    s_churn: float = 0.0
+    s_tmin: float = 0.0
+    s_tmax: float = math.inf
+    s_noise: float = 1.0
+
+    def begin(
+        self, x: Tensor, here: Level, there: Level, steps: int, prediction: Prediction, noise: StepNoise
+    ) -> tuple[Tensor, Level]:
+        """Return where the step from `here` to `there`, one of so many, begins instead.
+
+        As in k-diffusion noise is drawn at every step, used or not, so that its pictures come out again.
+        """
+        if not self.s_churn:
+            return x, here
+        fresh = noise(x, here.sigma, there.sigma) * self.s_noise
+        begun = self._level(here, steps, prediction)
+        return (x, here) if begun is here else (raised(x, here, begun, fresh), begun)
+
+    def levels(self, sigmas: Sequence[float], prediction: Prediction) -> list[float]:
+        """Return where each step begins, and the end."""
+        steps = len(sigmas) - 1
+        return [*(self._level(here, steps, prediction).sigma for here, _ in pairs(prediction, sigmas)), sigmas[-1]]
+
+    def _level(self, here: Level, steps: int, prediction: Prediction) -> Level:
+        if not self.s_churn or not self.s_tmin <= here.sigma <= self.s_tmax or here.alpha == 0:
+            return here
+        gamma = min(self.s_churn / steps, math.sqrt(2) - 1)
+        return level(prediction, prediction.sigma_at(here.log_snr - math.log1p(gamma)))
+
+
+def churned(sigmas: Sequence[float], prediction: Prediction, **own: float) -> list[float]:
+    """Return where the steps of a sampler begin that churns: the `levels` of its offer."""
+    return Churn(**own).levels(sigmas, prediction)

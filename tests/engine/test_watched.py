@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from modules.engine.job import Job
+from modules.engine.timeline import step_of
 from modules.engine.watched import watched
 from modules.families.family import LatentFormat
 from modules.request import Shot, make_request
@@ -73,3 +74,10 @@ def test_previews_are_no_more_than_can_be_seen() -> None:
     quick = run(SIGMAS[:-1], seconds=0.0)[1]
     assert quick.kinds().count("preview") == 1
     assert quick.kinds().count("step") == 4
+
+
+def test_a_run_that_goes_up_again_is_told_in_order_and_may_begin_anew() -> None:
+    place = step_of([10.0, 5.0, 1.0, 4.0, 2.0, 0.5, 0.0])
+    visits = [10, 5, 5, 1, 1, 0.5, 4, 2, 2, 0.5, 0.5]  # Heun's, back up from 0.5 to 4
+    for _ in range(2):  # as where tiles are made one after another
+        assert [place(sigma) for sigma in visits] == [1, 2, 2, 3, 3, 3, 4, 5, 5, 6, 6]

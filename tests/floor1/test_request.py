@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from modules.errors import BadRequest
-from modules.request import LARGEST_SEED, PROMPT_LENGTH, Request, make_request
+from modules.request import LARGEST_SEED, PROMPT_LENGTH, Request, Sampling, make_request
 from modules.words import load_words
 
 NAME = "0" * 64
@@ -71,6 +71,10 @@ def test_text_is_read_as_numbers() -> None:
         ({"init": {"image": NAME, "odd": 1}}, "unknown_field"),
         ({"mask": {"image": NAME, "blur": 65}}, "whole_number"),
         ({"mask": {"image": NAME, "soft": {"schedule_bias": 9}}}, "number"),
+        ({"sampling": {"eta": 1.5}}, "number"),
+        ({"sampling": {"s_churn": None}}, "number"),
+        ({"sampling": {"odd": 1}}, "unknown_field"),
+        ({"sampling": {"sigma_min": 2, "sigma_max": 1}}, "sigma_order"),
         ({"controls": [{"weight": 3}]}, "number"),
         ({"controls": [{"mode": "odd"}]}, "one_of"),
         ({"controls": [{}] * 11}, "too_many_controls"),
@@ -134,3 +138,13 @@ def test_a_variation_that_changes_nothing_is_none_and_one_keeps_the_first_seed()
     assert [shot.seed for shot in resized.with_seed().shots()] == [7, 8]
     with pytest.raises(BadRequest, match="divides by 8"):
         make_request({"variation": {"from_width": 63}})
+
+
+def test_numbers_of_samplers_that_are_as_usual_are_none() -> None:
+    assert make_request({"sampling": {}}).sampling is None
+    assert make_request({"sampling": {"eta": 1, "s_noise": 1.0, "discard_penultimate": False}}).sampling is None
+    sampling = make_request({"sampling": {"eta": 0.5, "sigma_max": 9, "sgm_noise_multiplier": True}}).sampling
+    assert sampling is not None
+    assert sampling.numbers == {"eta": 0.5, "sigma_max": 9.0, "sgm_noise_multiplier": True}
+    assert sampling.only({"sigma_max", "rho"}) == Sampling(sigma_max=9)
+    assert sampling.only({"rho"}) is None

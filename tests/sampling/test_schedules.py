@@ -1,60 +1,27 @@
-"""Schedules: the published formulas, in numpy."""
+"""Schedules: the published formulas, and how they are put to use."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-from scipy import stats
 
+from modules.request import Sampling
 from modules.sampling import schedules
 from modules.sampling.prediction import ALIGNED_SD1, ALIGNED_SDXL, Eps, Flow
 from modules.sampling.sampler import Sampler
 from modules.sampling.schedules import Schedule, sigmas_for
-
-Levels = NDArray[np.float64]
+from tests.sampling.published_levels import TABLE, published
 
 EPS = Eps()
-TABLE = np.array(EPS.table.sigmas)
-LOW, HIGH = EPS.sigma_min, EPS.sigma_max
 RUN = Sampler("nothing", lambda denoise, x, sigmas, prediction, noise: x)
-
-
-def at(timesteps: Levels) -> Levels:
-    return np.asarray(np.exp(np.interp(timesteps, np.arange(1000), np.log(TABLE))))
-
-
-def karras(n: int) -> Levels:
-    high, low = HIGH ** (1 / 7), LOW ** (1 / 7)
-    return np.asarray((high + np.linspace(0, 1, n) * (low - high)) ** 7)
-
-
-def kl_optimal(n: int) -> Levels:
-    i = np.arange(n + 1)
-    return np.asarray(np.tan(i / n * np.arctan(LOW) + (1 - i / n) * np.arctan(HIGH)))[:-1]
-
-
-PUBLISHED: dict[str, Callable[[int], Levels]] = {
-    "uniform": lambda n: at(np.linspace(999, 0, n)),
-    "sgm_uniform": lambda n: at(np.linspace(999, 0, n + 1)[:-1]),
-    "simple": lambda n: np.array([TABLE[-(1 + int(i * 1000 / n))] for i in range(n)]),
-    "karras": karras,
-    "exponential": lambda n: np.exp(np.linspace(np.log(HIGH), np.log(LOW), n)),
-    "polyexponential": lambda n: np.exp(np.linspace(np.log(HIGH), np.log(LOW), n)),
-    "kl_optimal": kl_optimal,
-    "beta": lambda n: LOW + stats.beta.ppf(1 - np.linspace(0, 1, n), 0.6, 0.6) * (HIGH - LOW),
-    "align_your_steps": lambda n: np.exp(
-        np.interp(np.linspace(0, 1, n), np.linspace(0, 1, 11), np.log(np.array(ALIGNED_SD1)))
-    ),
-}
+NAMES = [schedule.name for schedule in schedules.schedules()]
+ENDS = {"karras", "exponential", "polyexponential", "sgm_uniform", "normal", "kl_optimal", "beta"}
 
 
 @pytest.mark.parametrize("n", [2, 7, 10, 20, 30, 50])
-@pytest.mark.parametrize("name", PUBLISHED)
-def test_levels_are_the_published_ones(name: str, n: int) -> None:
-    np.testing.assert_allclose(getattr(schedules, name)(n, EPS), [*PUBLISHED[name](n), 0.0], rtol=1e-9)
+@pytest.mark.parametrize("schedule", schedules.schedules(), ids=NAMES)
+def test_levels_are_the_published_ones(schedule: Schedule, n: int) -> None:
+    np.testing.assert_allclose(schedule.sigmas(n, EPS), published(schedule.name, n), rtol=1e-9)
 
 
 @pytest.mark.parametrize("n", [5, 10, 20, 25, 50])
@@ -107,3 +74,33 @@ def test_more_steps_than_levels_still_fall(name: str) -> None:
     schedule = Schedule(name, name, getattr(schedules, name))
     for n in (500, 501, 999, 1000, 1001, 3000):
         assert len(sigmas_for(RUN, schedule, n, EPS)) == n + 1
+
+
+@pytest.mark.parametrize("schedule", schedules.schedules(), ids=NAMES)
+def test_schedules_go_between_other_ends(schedule: Schedule) -> None:
+    tuned = schedule.tuned(Sampling(sigma_min=0.1, sigma_max=10.0))
+    if schedule.name in ENDS:
+        np.testing.assert_allclose(tuned.sigmas(12, EPS), published(schedule.name, 12, 0.1, 10.0), rtol=1e-9)
+    else:
+        assert tuned is schedule
+
+
+@pytest.mark.parametrize("schedule", schedules.schedules(), ids=NAMES)
+def test_rho_says_how_the_levels_crowd(schedule: Schedule) -> None:
+    tuned = schedule.tuned(Sampling(rho=3.0))
+    if schedule.name in ("karras", "polyexponential"):
+        np.testing.assert_allclose(tuned.sigmas(9, EPS), published(schedule.name, 9, rho=3.0), rtol=1e-9)
+    else:
+        assert tuned is schedule
+
+
+def test_a_flow_has_nothing_above_its_highest_level() -> None:
+    for schedule in schedules.schedules():
+        sigmas = schedule.tuned(Sampling(sigma_max=14.6)).sigmas(9, Flow())
+        assert sigmas[0] <= 1.0 and len(sigmas) == 10
+
+
+def test_any_sampler_can_leave_the_penultimate_level_out() -> None:
+    tuned = RUN.tuned(Sampling(discard_penultimate=True))
+    schedule = Schedule("karras", "Karras", schedules.karras)
+    assert sigmas_for(tuned, schedule, 10, EPS) == [*schedules.karras(11, EPS)[:-2], 0.0]
