@@ -22,6 +22,7 @@ from modules.request import (
     InitImage,
     Mask,
     Request,
+    Sampling,
     Soft,
     Tiles,
     Variation,
@@ -39,6 +40,11 @@ _NUMBERS: Mapping[str, tuple[type[BaseModel], str]] = MappingProxyType(
         "Variation seed strength": (Variation, "variation/strength"),
         "Seed resize from-1": (Variation, "variation/from_width"),
         "Seed resize from-2": (Variation, "variation/from_height"),
+        **{
+            infotext.SAMPLING[name]: (Sampling, f"sampling/{name}")
+            for name, info in Sampling.model_fields.items()
+            if info.annotation is float
+        },
         "Hires strength": (Hires, "hires/denoising_strength"),  # "Denoising strength" in a text with a second pass
         "Hires upscale": (Hires, "hires/scale"),
         "Hires resize-1": (Hires, "hires/width"),
@@ -74,6 +80,11 @@ _CHOICES: Mapping[str, tuple[str, Mapping[str, object]]] = MappingProxyType(
         ),
         "Soft inpainting enabled": ("soft", _SWITCH),
         "Emphasis": ("emphasis", {each: each for each in get_args(Request.model_fields["emphasis"].annotation)}),
+        **{
+            infotext.SAMPLING[name]: (f"sampling/{name}", _SWITCH)
+            for name, info in Sampling.model_fields.items()
+            if info.annotation is bool
+        },
         "SD upscale joined": ("tiles/joined", {"end": "end", "every step": "step"}),
     }
 )
@@ -86,6 +97,7 @@ _USUAL = MappingProxyType(
         "Seed resize from-1": "0",
         "Seed resize from-2": "0",
         "Emphasis": "Original",
+        **{infotext.SAMPLING[name]: str(info.default) for name, info in Sampling.model_fields.items()},
     }
 )
 _SECOND = MappingProxyType({"Hires resize-1": "0", "Hires resize-2": "0", "Hires steps": "0"})

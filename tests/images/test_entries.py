@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from modules.images import infotext
 from modules.images.entries import Left, units_of, values_of
-from modules.request import Control
+from modules.request import Control, Sampling
 from modules.result import UsedControl
 from tests.images.test_infotext import changed
 
@@ -66,6 +66,7 @@ def test_a_text_of_the_reference_fills_a_form() -> None:
         "variation/strength": 0,
         "variation/from_width": 0,
         "variation/from_height": 0,
+        **{f"sampling/{name}": info.default for name, info in Sampling.model_fields.items()},
     }
 
 
@@ -113,8 +114,8 @@ def test_a_size_between_steps_is_rounded_and_said() -> None:
 
 
 def test_entries_there_is_no_field_for_are_named() -> None:
-    _, left = said("p\nSteps: 1, Seed: 2, NGMS: 1, Eta: 0.5, Model: m")
-    assert left == [Left("left_unknown", {"entries": "NGMS, Eta"})]
+    _, left = said("p\nSteps: 1, Seed: 2, NGMS: 1, Hypertile VAE: True, Model: m")
+    assert left == [Left("left_unknown", {"entries": "NGMS, Hypertile VAE"})]
 
 
 def test_the_strength_of_a_second_pass_is_not_that_of_a_picture() -> None:
@@ -134,6 +135,23 @@ def test_where_the_noise_came_from_is_taken_over_and_is_as_usual_where_nothing_i
     assert (values["variation/from_width"], values["variation/from_height"], values["seed_delta"]) == (512, 256, 31337)
     plain, _ = said("p\nSteps: 1, Seed: 2, Model: m")
     assert (plain["variation/strength"], plain["variation/from_width"], plain["seed_delta"]) == (0, 0, 0)
+
+
+def test_numbers_of_samplers_and_schedules_are_taken_over_and_are_as_usual_where_nothing_is_said() -> None:
+    values, left = said(
+        "p\nSteps: 1, Seed: 2, Eta: 0.67, Sigma churn: 4, Sigma tmax: 7.5, Sigma noise: 1.003, Schedule rho: 5, "
+        "Schedule max sigma: 10, Discard penultimate sigma: True"
+    )
+    found = {name.removeprefix("sampling/"): value for name, value in values.items() if name.startswith("sampling/")}
+    assert (
+        left == []
+        and found
+        == Sampling(
+            eta=0.67, s_churn=4, s_tmax=7.5, s_noise=1.003, rho=5, sigma_max=10, discard_penultimate=True
+        ).model_dump()
+    )
+    _, left = said("p\nSteps: 1, Seed: 2, Sigma churn: 1e9, Model: m")
+    assert [each.values["entry"] for each in left] == ["Sigma churn"] and "100" in str(left[0].values["allowed"])
 
 
 def test_a_prompt_longer_than_any_may_be_is_left() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from modules import __version__
 from modules.images import infotext
-from modules.request import Variation
+from modules.request import Sampling, Variation
 from modules.result import Recipe
 
 RECIPE = Recipe(
@@ -141,3 +141,11 @@ def test_where_the_noise_came_from_is_told() -> None:
     assert "Variation seed: 9, Variation seed strength: 0.25, Seed resize from: 512x256, " in text
     assert "ENSD: 31337, RNG: NV, " in text
     assert not any(key in infotext.write(changed()) for key in ("Variation", "resize", "ENSD"))
+
+
+def test_numbers_of_samplers_and_schedules_are_told_where_they_are_not_as_usual() -> None:
+    sampling = Sampling(eta=0.5, s_churn=10, s_noise=1.01, sigma_max=12, sgm_noise_multiplier=True)
+    text = infotext.write(changed(sampling=sampling))
+    wanted = "Eta: 0.5, Sigma churn: 10, Sigma noise: 1.01, Schedule max sigma: 12, SGM noise multiplier: True, "
+    assert f"RNG: CPU, {wanted}" in text
+    assert not any(key in infotext.write(changed()) for key in ("Eta", "Sigma", "Schedule m", "SGM"))

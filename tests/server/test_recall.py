@@ -15,7 +15,7 @@ from modules.images.metadata import Inside
 from modules.model_manager.model_file import ModelFile
 from modules.offers import gather
 from modules.plugins import make_plugins
-from modules.request import Hires, InitImage, Mask, Request, Soft, Variation, make_request
+from modules.request import Hires, InitImage, Mask, Request, Sampling, Soft, Variation, make_request
 from modules.result import Recipe, UsedHires
 from modules.server.recall import Knows, Recalled, recall, recall_text
 from modules.ui.fields import as_request
@@ -119,6 +119,20 @@ variations = st.builds(
     from_width=st.integers(0, 256).map(lambda side: side * 8),
     from_height=st.just(512),
 )
+numbers = st.builds(
+    Sampling,
+    eta=share(1),
+    eta_ddim=share(1),
+    s_churn=share(100),
+    s_tmin=share(10),
+    s_tmax=share(999),
+    s_noise=share(1.1),
+    sigma_min=share(100),
+    sigma_max=st.just(0.0) | st.floats(100, 10_000, exclude_min=True),
+    rho=share(100),
+    discard_penultimate=st.booleans(),
+    sgm_noise_multiplier=st.booleans(),
+)
 second = st.builds(
     Hires,
     upscaler=st.sampled_from(["Latent", "Latent (nearest)", "Lanczos"]),
@@ -157,6 +171,7 @@ requests = st.builds(
     variation=st.none() | variations,
     noise_source=st.sampled_from(["CPU", "GPU", "NV"]),
     seed_delta=st.integers(0, 2**32),
+    sampling=st.none() | numbers,
     init=st.none() | inits,
     extras=st.just({"wild": {"on": True, "words": "a, b: c"}}),
 ).flatmap(lambda request: st.builds(complete, st.just(request), masks, st.none() | second))

@@ -34,7 +34,7 @@ from tests.ui.conftest import put_picture
 
 TEXT = (
     "a red circle, <script>alert(1)</script>\nNegative prompt: blur\nSteps: 7, Sampler: Euler a, CFG scale: 5, "
-    "Seed: 12, Size: 128x64, Model hash: 0123456789, Model: other, Eta: 0.5, RNG: CPU, Version: v1.10.1"
+    "Seed: 12, Size: 128x64, Model hash: 0123456789, Model: other, Hypertile VAE: True, RNG: CPU, Version: v1.10.1"
 )
 
 
@@ -86,7 +86,7 @@ def test_a_text_in_the_prompt_fills_the_form_and_the_rest_is_said(page: Page, to
     assert (filled["sampler"], filled["model"]) == ("Euler a", "starter")
     kept = page.server.forms.load(OWNER, "txt2img")
     assert {name: kept[name] for name in filled} == filled
-    assert len(toasts) == 1 and "Eta" in toasts[0] and "<script>" not in toasts[0]
+    assert len(toasts) == 1 and "Hypertile VAE" in toasts[0] and "<script>" not in toasts[0]
 
 
 def test_an_empty_prompt_reads_the_last_picture(page: Page, toasts: list[str]) -> None:
@@ -206,7 +206,7 @@ def test_everything_a_picture_says_is_shown_as_text(page: Page) -> None:
         tab = PngInfo(page)
     about, offer, *_ = tab.show(brought(page.server), VISITOR)
     assert "&lt;script&gt;" in about and "<script>" not in about
-    for text in ("AUTOMATIC1111", "128 × 64", "There is no setting here for: Eta.", 'data-send="inpaint"'):
+    for text in ("AUTOMATIC1111", "128 × 64", "There is no setting here for: Hypertile VAE.", 'data-send="inpaint"'):
         assert text in about
     assert 'data-send="pnginfo"' not in about and 'data-act="again"' in offer
     about, offer, *_ = tab.show(brought(page.server, ""), VISITOR)
