@@ -15,6 +15,7 @@ from modules.ui.fields import Form, build_fields
 from modules.ui.follow import UNKNOWN_SIZE
 from modules.ui.networks import Networks
 from modules.ui.panel import panel
+from modules.ui.sampling_fields import sampling_fields
 from modules.ui.tab import Page
 from modules.ui.units import TAB as CONTROLS
 from modules.ui.watch import IDLE, Watch
@@ -117,6 +118,7 @@ class Studio:
             below(self.form)
             with gr.Accordion(self.words("seed_variation"), open=False, elem_classes="part"):
                 self._variation()
+            sampling_fields(self.form, self.words)
             if self.name != CONTROLS:
                 use = gr.Checkbox(
                     False, label=self.words("use_controls"), elem_id=f"{self.name}_use_controls", min_width=0

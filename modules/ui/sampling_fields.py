@@ -1,0 +1,41 @@
+"""The samplers' and schedules' own numbers, as fields of a tab that makes pictures."""
+
+from typing import Any
+
+import gradio as gr
+
+from modules.request import Sampling
+from modules.ui.fields import Form
+from modules.ui.page_words import PageWords
+
+
+def sampling_fields(form: Form, words: PageWords) -> None:
+    """Build the fields of `request.Sampling` in a part of their own, and add them to `form`."""
+    with gr.Accordion(words("sampling_details"), open=False, elem_classes="part"):
+        gr.Markdown(words("sampling_details_hint"), elem_classes="hint")
+        with gr.Row(elem_classes="line two"):
+            _box(form, "eta", words("eta"), 0.01)
+            _box(form, "eta_ddim", words("eta_ddim"), 0.01)
+        with gr.Row(elem_classes="line two"):
+            _box(form, "s_churn", words("s_churn"), 0.01)
+            _box(form, "s_noise", words("s_noise"), 0.001)
+        with gr.Row(elem_classes="line two"):
+            _box(form, "s_tmin", words("s_tmin"), 0.01)
+            _box(form, "s_tmax", words("s_tmax"), 0.01)
+        with gr.Row(elem_classes="line two"):
+            _box(form, "sigma_min", words("sigma_min"), 0.001)
+            _box(form, "sigma_max", words("sigma_max"), 0.001)
+        _box(form, "rho", words("rho"), 0.1)
+        _switch(form, "discard_penultimate", words("discard_penultimate"))
+        _switch(form, "sgm_noise_multiplier", words("sgm_noise_multiplier"))
+
+
+def _box(form: Form, name: str, label: Any, step: float) -> None:
+    usual = Sampling.model_fields[name].default
+    made = gr.Number(usual, label=label, elem_id=f"{form.tab}_sampling_{name}", step=step, min_width=0)
+    form.add(f"sampling/{name}", made)
+
+
+def _switch(form: Form, name: str, label: Any) -> None:
+    made = gr.Checkbox(False, label=label, elem_id=f"{form.tab}_sampling_{name}", min_width=0)
+    form.add(f"sampling/{name}", made)
