@@ -246,6 +246,12 @@ def test_what_is_not_here_is_said(knows: Knows, parameters: str, key: str) -> No
         ("k_euler_a", ("Euler a", "Automatic")),
         ("dpm++ 2m karras", ("DPM++ 2M", "Karras")),
         ("DPM++ SDE", ("DPM++ SDE", "Automatic")),
+        ("DPM++ 2M SDE Heun Exponential", ("DPM++ 2M SDE Heun", "Exponential")),
+        ("LMS Karras", ("LMS", "Karras")),
+        ("DPM fast", ("DPM fast", "Automatic")),
+        ("k_dpm_ad", ("DPM adaptive", "Automatic")),
+        ("Restart", ("Restart", "Automatic")),
+        ("ddim_cfgpp", ("DDIM CFG++", "Automatic")),
     ],
 )
 def test_samplers_are_known_under_every_spelling(knows: Knows, sampler: str, found: tuple[str, str]) -> None:
