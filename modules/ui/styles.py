@@ -52,7 +52,7 @@ class StylesBox:
     def connect(self) -> None:
         """Connect the buttons to their handler."""
         fields = [self.box, self.form.components["prompt"], self.form.components["negative_prompt"]]
-        act: Any = self.panel.act  # type: ignore[attr-defined]
+        act: Any = self.panel.act
         act(self.act, fields, [self.panel, *fields], trigger_mode="multiple", **AS_TYPED, **QUEUED)
 
     def load(self, words: Words) -> Updates:

@@ -56,7 +56,8 @@ def test_a_style_is_made_chosen_seen_found_again_and_deleted(visit: Visit) -> No
     assert sum(LOOKS["blue"](corner) for corner in corners(studio.picture())) >= 3
     # What was made fills the form, and the style is found in it.
     studio.fill(prompt="", seed=5)
-    page.wait_for_timeout(2000)  # what is typed is saved by and by
+    studio.box("seed").blur()
+    page.wait_for_timeout(3000)  # what is typed is saved by and by
     page.locator("#txt2img_read").click()
     expect(studio.box("prompt")).to_have_value("a red circle", timeout=PATIENCE)
     expect(studio.box("negative_prompt")).to_have_value("")

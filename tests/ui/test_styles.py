@@ -1,6 +1,6 @@
 """Styles on the page: what is chosen goes into the job, into the prompts, and through the dialog into the file."""
 
-from typing import Any, cast
+from typing import Any
 
 import gradio as gr
 import pytest
@@ -30,7 +30,7 @@ def maker(page: Page) -> Maker:
 
 def act(maker: Maker, chosen: list[str], **asked: str) -> dict[str, Any]:
     box = maker.studio.styles
-    event = cast(gr.EventData, gr.EventData(None, asked))
+    event = gr.EventData(None, asked)
     updates = box.act(chosen, "a cat", "blur", event, VISITOR)
     names = {part: name for name, part in maker.form.components.items()} | {box.panel: "panel"}
     return {names[part]: value for part, value in updates.items()} if "__type__" not in updates else {}
