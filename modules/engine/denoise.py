@@ -14,11 +14,13 @@ from modules.engine.latents import Start
 from modules.engine.masking import keeping
 from modules.engine.memory import roomy
 from modules.engine.report import Report, heeding
+from modules.engine.tempering import rescaling, sparing
 from modules.engine.tiling import Mosaic, Window, gathered, joined, seeing
 from modules.engine.watched import ALL, Part, watched
 from modules.errors import BrokenPicture
 from modules.families.family import Model
 from modules.plugins import onion
+from modules.request import Guidance
 
 
 def denoise(
@@ -40,13 +42,15 @@ def denoise(
 
     Raises `BrokenPicture` when not-a-number comes out, `OutOfMemory`, and `Cancelled` when a person wants no more.
     """
+    asked = job.request.guidance or Guidance()
     network = heeding(roomy(model.predict, model.device, job), report)
     # The controls' own networks need room, too.
     predicts = [roomy(onion(network, each), model.device, job) for each in controls]
 
     def solved(predict: Predict, begin: Start, part: Part = counted) -> Tensor:
         predict = onion(predict, rings.predict)
-        step = guided(predict, calls, job.request.cfg_scale, job.image_scale)
+        spared = sparing(calls, asked, job.sampler.order * (len(begin.sigmas) - 1))
+        step = guided(predict, spared, job.request.cfg_scale, job.image_scale, rescaling(asked, model.prediction))
         step = keeping(step, begin.kept) if begin.kept else step
         step = watched(step, job, begin.sigmas, model.latent, report, preview_every, part)
         step = onion(step, rings.denoise)

@@ -31,6 +31,8 @@ from modules.engine.hires import second_job, start_larger, steps_of, used_hires
 from modules.engine.job import Job, Rings
 from modules.engine.ladder import Ladder
 from modules.engine.latents import Guard, Start, start
+from modules.engine.lengths import spoken_apart
+from modules.engine.levels import levelled
 from modules.engine.memory import NoRoom, alone, limits_of, roomy
 from modules.engine.networks import Asked, Networks, Run, runs
 from modules.engine.report import Report, Skipped, Unrepeated, heeding
@@ -245,16 +247,20 @@ class Engine:
         try:
             asked = self.networks.asked(run.tags, report)
             emphasis = EMPHASES[request.emphasis]
-            said = [wordings(shot, request.steps) for shot in run.plain]
+            timed = partial(wordings, old=request.old_timelines)
+            said = [timed(shot, request.steps) for shot in run.plain]
             with self.models.borrow(file, vae) as model, ExitStack() as applied:
                 task = self._job(request, run.shots, images, model)
                 enter = roomy(applied.enter_context, self.device, task)
                 bundled = enter(self.networks.applied(model, asked, report))
+                if request.tiling:
+                    enter(model.seamless())
                 rings = Rings.of(self.plugins, task)
                 with patched(self.plugins, task, model) as patches, self.models.working(model):
                     words = self.words.vocabulary(model, bundled)
                     self.words.tell(words, said, request.cfg_scale, emphasis, report)
                     encoder = self._encoder_of(model, words, asked, fresh=patches > 0)
+                    model = levelled(model, request)
                     encode = partial(encoder, clip_skip=request.clip_skip, emphasis=emphasis)
                     encode = onion(roomy(encode, self.device, task), rings.encode)
                     guard = partial(roomy, device=self.device, job=task)
@@ -273,7 +279,7 @@ class Engine:
                         part = Part(before=len(begin.sigmas) - 1)
                         enlarge = partial(self._enlarged, report)
                         begin = start_larger(task, later, model, levels, clean, whole, enlarge, guard)
-                        then = [wordings(shot, later.request.steps, request.steps) for shot in run.plain]
+                        then = [timed(shot, later.request.steps, request.steps) for shot in run.plain]
                         clean = paint(later, begin, call(later, then, begin=begin), part)
                     pictures = onion(whole, rings.decode)(clean)
                     pictures = self.controls.kept(later or task, finished(canvas, pictures, begin.kept, clean))
@@ -329,7 +335,9 @@ class Engine:
         negatives = 2 if follows and (task.request.cfg_scale, task.image_scale) != (1, 1) else 0
         together = self.device.type != "cpu"
         encode = cache(encode)
-        words = [spoken(each, encode, task.request.cfg_scale, negatives) for each in said]
+        padding = task.request.pad_conds
+        speak = spoken if padding == "chunks" else partial(spoken_apart, one_length=padding == "v0")
+        words = [speak(each, encode, task.request.cfg_scale, negatives) for each in said]
 
         @cache
         def plan(moment: tuple[Wording, ...]) -> list[Call]:
@@ -406,6 +414,12 @@ class Engine:
             noise_source=request.noise_source,
             variation=request.variation and request.variation.model_copy(update={"seed": shot.variation_seed}),
             seed_delta=request.seed_delta,
+            guidance=request.guidance,
+            tiling=request.tiling,
+            old_timelines=request.old_timelines,
+            pad_conds=request.pad_conds,
+            noise_schedule=request.noise_schedule,
+            downcast_alphas=request.downcast_alphas,
             init=request.init,
             mask=request.mask,
             tiles=task.tiles,

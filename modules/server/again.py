@@ -12,6 +12,7 @@ from modules.request import Control, Request, make_request
 from modules.result import Recipe
 from modules.server.recall import EASEL, Knows, Recalled
 
+HISTORIC = ("old_timelines", "pad_conds", "noise_schedule", "downcast_alphas")  # what A1111 once did otherwise
 FACTORS = ("model_hash", "vae_hash", "device", "dtype", "attention", "sampler", "schedule", "noise_source")
 
 
@@ -43,6 +44,7 @@ def request_again(recalled: Recalled, knows: Knows, inputs: Inputs) -> Request:
             ),
             **recipe.model_dump(include={"cfg_scale", "seed", "init", "mask", "extras"}),
             **recipe.model_dump(include={"variation", "noise_source", "seed_delta", "emphasis"}),
+            **recipe.model_dump(include={"guidance", "tiling", *HISTORIC}),
             **_larger(recipe),
             "model": recalled.values["model"],
             "vae": recipe.vae or OWN,
@@ -67,7 +69,7 @@ def _larger(recipe: Recipe) -> dict[str, object]:
 def _of_text(recalled: Recalled, knows: Knows) -> Request:
     values = recalled.values
     known = {name: value for name, value in values.items() if name in Request.model_fields}
-    for part in ("variation", *(["hires"] if values.get("hires_on") else [])):
+    for part in ("variation", "guidance", *(["hires"] if values.get("hires_on") else [])):
         own = {name.partition("/")[2]: value for name, value in values.items() if name.startswith(f"{part}/")}
         known |= {part: own} if own else {}
     if not recalled.has_parameters or "seed" not in known or "steps" not in known:

@@ -66,6 +66,15 @@ def test_a_text_of_the_reference_fills_a_form() -> None:
         "variation/strength": 0,
         "variation/from_width": 0,
         "variation/from_height": 0,
+        "guidance/rescale": 0,
+        "guidance/skip_early": 0,
+        "guidance/s_min_uncond": 0,
+        "guidance/s_min_uncond_all": False,
+        "tiling": False,
+        "old_timelines": False,
+        "downcast_alphas": False,
+        "noise_schedule": "Default",
+        "pad_conds": "off",
     }
 
 
@@ -113,8 +122,8 @@ def test_a_size_between_steps_is_rounded_and_said() -> None:
 
 
 def test_entries_there_is_no_field_for_are_named() -> None:
-    _, left = said("p\nSteps: 1, Seed: 2, NGMS: 1, Eta: 0.5, Model: m")
-    assert left == [Left("left_unknown", {"entries": "NGMS, Eta"})]
+    _, left = said("p\nSteps: 1, Seed: 2, FreeU: 1, Eta: 0.5, Model: m")
+    assert left == [Left("left_unknown", {"entries": "FreeU, Eta"})]
 
 
 def test_the_strength_of_a_second_pass_is_not_that_of_a_picture() -> None:
@@ -134,6 +143,16 @@ def test_where_the_noise_came_from_is_taken_over_and_is_as_usual_where_nothing_i
     assert (values["variation/from_width"], values["variation/from_height"], values["seed_delta"]) == (512, 256, 31337)
     plain, _ = said("p\nSteps: 1, Seed: 2, Model: m")
     assert (plain["variation/strength"], plain["variation/from_width"], plain["seed_delta"]) == (0, 0, 0)
+
+
+def test_what_tempers_guidance_is_taken_over() -> None:
+    values, left = said(
+        "p\nSteps: 1, Seed: 2, Tiling: True, NGMS: 1.5, NGMS all steps: True, Skip Early CFG: 0.2, "
+        "Noise Schedule: Zero Terminal SNR, Pad conds: True, Version: v1.10.1"
+    )
+    assert left == [] and (values["tiling"], values["pad_conds"]) == (True, "chunks")
+    assert (values["guidance/s_min_uncond"], values["guidance/s_min_uncond_all"]) == (1.5, True)
+    assert (values["guidance/skip_early"], values["noise_schedule"]) == (0.2, "Zero Terminal SNR")
 
 
 def test_a_prompt_longer_than_any_may_be_is_left() -> None:

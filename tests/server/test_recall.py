@@ -15,7 +15,7 @@ from modules.images.metadata import Inside
 from modules.model_manager.model_file import ModelFile
 from modules.offers import gather
 from modules.plugins import make_plugins
-from modules.request import Hires, InitImage, Mask, Request, Soft, Variation, make_request
+from modules.request import Guidance, Hires, InitImage, Mask, Request, Soft, Variation, make_request
 from modules.result import Recipe, UsedHires
 from modules.server.recall import Knows, Recalled, recall, recall_text
 from modules.ui.fields import as_request
@@ -119,6 +119,9 @@ variations = st.builds(
     from_width=st.integers(0, 256).map(lambda side: side * 8),
     from_height=st.just(512),
 )
+guidances = st.builds(
+    Guidance, rescale=share(1), skip_early=share(1), s_min_uncond=st.floats(0.01, 15), s_min_uncond_all=st.booleans()
+)
 second = st.builds(
     Hires,
     upscaler=st.sampled_from(["Latent", "Latent (nearest)", "Lanczos"]),
@@ -157,6 +160,12 @@ requests = st.builds(
     variation=st.none() | variations,
     noise_source=st.sampled_from(["CPU", "GPU", "NV"]),
     seed_delta=st.integers(0, 2**32),
+    guidance=st.none() | guidances,
+    tiling=st.booleans(),
+    old_timelines=st.booleans(),
+    pad_conds=st.sampled_from(["chunks", "off", "v0"]),
+    noise_schedule=st.sampled_from(["Default", "Zero Terminal SNR"]),
+    downcast_alphas=st.booleans(),
     init=st.none() | inits,
     extras=st.just({"wild": {"on": True, "words": "a, b: c"}}),
 ).flatmap(lambda request: st.builds(complete, st.just(request), masks, st.none() | second))
