@@ -183,6 +183,15 @@ class Sampling(_Part):
         return Sampling.model_validate(kept) if kept else None
 
 
+class Guidance(_Part):
+    """What is done about guidance besides its scale (A1111's names where it has any)."""
+
+    rescale: float = Field(0.0, ge=0, le=1)  # "CFG Rescale": how far contrast goes back to the prompt's own (phi)
+    skip_early: float = Field(0.0, ge=0, le=1)  # "Skip Early CFG": share of the first steps without a negative prompt
+    s_min_uncond: float = Field(0.0, ge=0, le=15)  # "NGMS": noise below which every other step goes without it
+    s_min_uncond_all: bool = False  # "NGMS all steps": there, not every other step but all of them
+
+
 class Shot(BaseModel):
     """One picture of a request after planning: its own words and its own seeds."""
 
@@ -215,6 +224,12 @@ class Request(BaseModel):
     width: Size | None = None  # with `tiles`: of one of them
     height: Size | None = None
     cfg_scale: float = Field(7.0, ge=CFG_SCALE[0], le=CFG_SCALE[1])
+    guidance: Guidance | None = None
+    tiling: bool = False  # opposite borders of the picture fit together
+    old_timelines: bool = False  # numbers in [from:to:when] are read as A1111 did before 1.6
+    pad_conds: Literal["chunks", "off", "v0"] = "chunks"  # a prompt and a negative prompt of unequal length (A1111's)
+    noise_schedule: Literal["Default", "Zero Terminal SNR"] = "Default"  # A1111's; the latter ends in noise alone
+    downcast_alphas: bool = False  # noise levels worked out in half precision, as A1111 did before 1.7
     seed: int = Field(-1, ge=-1, le=LARGEST_SEED)  # -1: drawn when the job is added, so that a retry repeats it
     variation: Variation | None = None
     noise_source: NoiseSource = "CPU"  # whose numbers: torch's on the CPU, the device's own, or NVIDIA's, imitated
@@ -258,6 +273,15 @@ class Request(BaseModel):
     def _nobody_takes_over(cls, refiner: Refiner | None) -> Refiner | None:
         """A refiner without a checkpoint is none."""
         return refiner if refiner is not None and refiner.model else None
+
+    @field_validator("guidance")
+    @classmethod
+    def _nothing_guided(cls, guidance: Guidance | None) -> Guidance | None:
+        """Guidance that is as usual is none, and no step has less noise than none."""
+        if guidance is not None and not guidance.s_min_uncond:
+            guidance = guidance.model_copy(update={"s_min_uncond_all": False})
+        told = guidance is not None and (guidance.rescale or guidance.skip_early or guidance.s_min_uncond)
+        return guidance if told else None
 
     def with_seed(self) -> Self:
         """Return the request with drawn seeds (0 to 2^32 - 1) where it asked for random ones."""
@@ -315,6 +339,8 @@ def make_request(values: Mapping[str, Any]) -> Request:
         raise BadRequest("hires_with_picture")
     if request.init is None and request.tiles is not None:
         raise BadRequest("tiles_alone")
+    if request.tiling and request.tiles is not None:
+        raise BadRequest("tiling_in_tiles")
     if request.init is None and any(not control.image for control in request.controls):
         raise BadRequest("control_picture")
     return request
@@ -367,6 +393,7 @@ def _owner(place: Sequence[object]) -> type[BaseModel]:
         "soft": Soft,
         "variation": Variation,
         "sampling": Sampling,
+        "guidance": Guidance,
         "hires": Hires,
         "refiner": Refiner,
         "tiles": Tiles,

@@ -6,7 +6,7 @@ from typing import Any
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
-from modules.request import Control, Hires, InitImage, Mask, Refiner, Sampling, Tiles, Variation
+from modules.request import Control, Guidance, Hires, InitImage, Mask, Refiner, Sampling, Tiles, Variation
 
 
 class UsedControl(BaseModel):
@@ -88,6 +88,12 @@ class Recipe(BaseModel):
     variation: Variation | None = None  # its seed is the picture's own
     seed_delta: int = 0
     sampling: Sampling | None = None  # what of it counted
+    guidance: Guidance | None = None
+    tiling: bool = False
+    old_timelines: bool = False
+    pad_conds: str = "chunks"
+    noise_schedule: str = "Default"
+    downcast_alphas: bool = False
     init: InitImage | None = None
     mask: Mask | None = None
     tiles: UsedTiles | None = None

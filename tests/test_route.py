@@ -176,6 +176,26 @@ def test_a_small_variation_is_nearly_the_same_picture_and_a_full_one_the_second_
     assert difference(full, second) < 1, "rounding apart"
 
 
+def steps_between(image: Image.Image, axis: int) -> tuple[float, float]:
+    """Return how far opposite borders differ, and how far those neighbours inside differ that differ most."""
+    lines = np.moveaxis(np.asarray(image, float), axis, 0)
+    inside = np.abs(np.diff(lines, axis=0)).mean((1, 2))
+    return float(np.abs(lines[0] - lines[-1]).mean()), float(inside.max())
+
+
+def test_opposite_borders_fit_together_where_that_is_asked_for(starter: Engine) -> None:
+    """The floor of a scene is darker than its wall, so they do not by themselves. A thing may end at a border."""
+
+    def seams(seed: int, tiling: bool) -> list[float]:
+        image = make(starter, "a red circle on a blue background", seed=seed, steps=10, tiling=tiling)
+        return [wrap / most for wrap, most in (steps_between(image, axis) for axis in (0, 1))]
+
+    plain, fitting = ([seams(seed, tiling) for seed in (1, 2, 3)] for tiling in (False, True))
+    assert min(up for up, _ in plain) > 1, "top and bottom differ more than any neighbours inside"
+    assert np.mean(fitting) < 0.5, "both pairs of borders differ as neighbours inside do"
+    assert seams(1, False) == plain[0], "afterwards all is as it was"
+
+
 @pytest.mark.parametrize("upscaler", ["Latent", "starter-2x"])
 def test_a_second_pass_makes_the_same_picture_larger(starter: Engine, upscaler: str) -> None:
     asked: dict[str, Any] = {

@@ -16,6 +16,7 @@ from modules.prompts.chunks import Chunk, chunks
 from modules.prompts.emphasis import ORIGINAL, Emphasis
 from modules.prompts.syntax import Weighted
 
+LENGTH = "length"  # in `Conditioning.extra`: how many tokens of a row are read, where that is not all
 CACHED = 64  # texts; one of SD 1 takes 0.2 MB
 
 Encode = Callable[[tuple[str, ...]], Conditioning]
@@ -92,3 +93,11 @@ def rows_of(conditioning: Conditioning, rows: slice) -> Conditioning:
     pooled = None if conditioning.pooled is None else conditioning.pooled[rows]
     extra = {name: each[rows] for name, each in conditioning.extra.items()}
     return Conditioning(conditioning.context[rows], pooled, extra)
+
+
+def picked(conditioning: Conditioning, rows: Sequence[int]) -> Conditioning:
+    """Return the rows of a conditioning at these places."""
+    places = torch.tensor(rows, device=conditioning.context.device)
+    pooled = None if conditioning.pooled is None else conditioning.pooled[places]
+    extra = {name: each[places] for name, each in conditioning.extra.items()}
+    return Conditioning(conditioning.context[places], pooled, extra)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 
 import torch
 from torch import Tensor
@@ -18,10 +19,12 @@ from modules.engine.memory import roomy
 from modules.engine.refining import Handover, IsTime, handed_on
 from modules.engine.relay import Relay
 from modules.engine.report import Report, heeding
+from modules.engine.tempering import rescaling, sparing
 from modules.engine.tiling import Mosaic, Window, gathered, joined, seeing
 from modules.engine.watched import ALL, Part, watched
 from modules.errors import BrokenPicture
 from modules.plugins import onion
+from modules.request import Guidance
 from modules.sampling.sampler import Denoise
 
 
@@ -59,8 +62,9 @@ def denoise(
     Raises `BrokenPicture` when not-a-number comes out, `OutOfMemory`, and `Cancelled` when a person wants no more.
     """
     device = begin.latents.device
+    asked = job.request.guidance or Guidance()
 
-    def answering(take: Take, place: int | None) -> Denoise:
+    def answering(take: Take, place: int | None, counter: Iterator[int]) -> Denoise:
         turn = take()
         network = heeding(roomy(turn.predict, device, job), report)
         # The controls' own networks need room, too.
@@ -70,13 +74,16 @@ def denoise(
         else:
             predict = joined(predicts, windows) if windows else predicts[0]
         predict = onion(predict, rings.predict)
-        told = job.sampler.guidance
-        stretch = steady if told is None else told(begin.sigmas, relay.model.prediction)
-        return guided(predict, turn.calls, job.request.cfg_scale, job.image_scale, stretch)
+        told, prediction = job.sampler.guidance, relay.model.prediction
+        stretch = steady if told is None else told(begin.sigmas, prediction)
+        calls = sparing(turn.calls, asked, job.sampler.order * (len(begin.sigmas) - 1), counter)
+        temper = rescaling(asked, prediction)
+        return guided(predict, calls, job.request.cfg_scale, job.image_scale, stretch, temper)
 
     def solved(begin: Start, part: Part = counted, place: int | None = None) -> Tensor:
-        later = None if then is None else Handover(then[0], partial(answering, then[1], place))
-        step = handed_on(partial(answering, take, place), later)
+        counter = count()
+        later = None if then is None else Handover(then[0], partial(answering, then[1], place, counter))
+        step = handed_on(partial(answering, take, place, counter), later)
         model = relay.model
         prediction, latent = model.prediction, model.latent
         del model

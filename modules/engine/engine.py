@@ -32,6 +32,8 @@ from modules.engine.hires import encoded, given, second_job, start_larger, steps
 from modules.engine.job import Job, Rings
 from modules.engine.ladder import Ladder
 from modules.engine.latents import Start, start
+from modules.engine.lengths import spoken_apart
+from modules.engine.levels import levelled
 from modules.engine.memory import NoRoom, alone, limits_of, roomy
 from modules.engine.networks import Asked, Networks, Run, runs
 from modules.engine.refining import takes_part, taking_over
@@ -273,7 +275,8 @@ class Engine:
         enlarged = larger()  # first: what enlarges it may need the room that the checkpoint takes
         used = Used([{} for _ in run.shots])
         try:
-            said = [wordings(shot, request.steps) for shot in run.plain]
+            timed = partial(wordings, old=request.old_timelines)
+            said = [timed(shot, request.steps) for shot in run.plain]
             leg = Leg(cast.first, run.tags, partial(self._job, request, run.shots, images))
             with Relay(partial(self._borrowed, request, report)) as relay:
                 task = relay.to(leg).job
@@ -291,7 +294,7 @@ class Engine:
                     clean = self._pass(scene, task, leg, said, begin, ALL)
                 else:
                     made, before = self._first(scene, task, later, leg, said, whole)
-                    then = [wordings(shot, later.request.steps, request.steps) for shot in run.later]
+                    then = [timed(shot, later.request.steps, request.steps) for shot in run.later]
                     leg = Leg(cast.second, run.later_tags, lambda model: task, guest=cast.second != cast.first)
                     relay.to(leg)
                     levels = self._sigmas(later, relay.model)
@@ -322,11 +325,14 @@ class Engine:
         apply = self.networks.fitting if leg.guest else self.networks.applied
         with self.models.borrow(file, vae) as model, ExitStack() as applied:
             task = leg.job(model)
-            bundled = roomy(applied.enter_context, self.device, task)(apply(model, asked, report))
+            enter = roomy(applied.enter_context, self.device, task)
+            bundled = enter(apply(model, asked, report))
+            if request.tiling:
+                enter(model.seamless())
             with patched(self.plugins, task, model) as patches, self.models.working(model):
                 words = self.words.vocabulary(model, bundled)
                 encoder = self._encoder_of(model, words, asked, fresh=patches > 0)
-                yield Borrowed(model, task, words, encoder, dict(asked.hashes))
+                yield Borrowed(levelled(model, request), task, words, encoder, dict(asked.hashes))
 
     def _first(
         self,
@@ -420,7 +426,9 @@ class Engine:
         follows = picture is not None and model.further == model.latent.channels
         negatives = 2 if follows and (task.contrast, task.image_scale) != (1, 1) else 0
         together = self.device.type != "cpu"
-        rows = [spoken(each, encode, task.contrast, negatives) for each in said]
+        padding = request.pad_conds
+        speak = spoken if padding == "chunks" else partial(spoken_apart, one_length=padding == "v0")
+        rows = [speak(each, encode, task.contrast, negatives) for each in said]
 
         @cache
         def plan(moment: tuple[Wording, ...]) -> list[Call]:
@@ -528,6 +536,12 @@ class Engine:
             variation=request.variation and request.variation.model_copy(update={"seed": shot.variation_seed}),
             seed_delta=request.seed_delta,
             sampling=self._sampling(request),
+            guidance=request.guidance,
+            tiling=request.tiling,
+            old_timelines=request.old_timelines,
+            pad_conds=request.pad_conds,
+            noise_schedule=request.noise_schedule,
+            downcast_alphas=request.downcast_alphas,
             init=request.init,
             mask=request.mask,
             tiles=task.tiles,

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from modules.controls.control import NEGATIVE
-from modules.engine.conditioning import Encode, joined, rows_of
+from modules.engine.conditioning import LENGTH, Encode, joined, picked, rows_of
 from modules.engine.timeline import step_of
 from modules.engine.wording import Wording
 from modules.families.family import Conditioning
@@ -36,10 +36,14 @@ class Call:
     conditioning: Conditioning
     rows: int
     weights: tuple[float, ...] = (1.0,)
+    lengths: tuple[int, ...] = ()  # how many tokens of each row are read; none: all of them
 
 
 CallsAt = Callable[[float], Sequence[Call]]
 """sigma -> the network calls at that level."""
+
+Temper = Callable[[Tensor, float, Tensor, Tensor], Tensor]
+"""(x, sigma, the answer without guidance, the guided answer) -> the answer."""
 
 
 def spoken(said: Iterable[Wording], encode: Encode, scale: float, negatives: int = 0) -> dict[Wording, Conditioning]:
@@ -59,13 +63,13 @@ def spoken(said: Iterable[Wording], encode: Encode, scale: float, negatives: int
     length = alone[longest].context.shape[1]
     found = {}
     for wording, without in rows.items():
-        prompts = [_filled(alone[text], length, encode) for text in wording.texts]
+        prompts = [filled(alone[text], length, encode) for text in wording.texts]
         beneath = rows_of(encode((longest, *without)), slice(1, None))
         found[wording] = joined([*prompts, beneath] if without else prompts)
     return found
 
 
-def _filled(words: Conditioning, length: int, encode: Encode) -> Conditioning:
+def filled(words: Conditioning, length: int, encode: Encode) -> Conditioning:
     """Return the row of a prompt with empty chunks behind it, so that it is `length` tokens."""
     if words.context.shape[1] == length:
         return words
@@ -88,9 +92,17 @@ def plan_calls(said: Sequence[Wording], words: Sequence[Conditioning], together:
     calls = []
     for places in groups.values():
         weights, rows = said[places[0]].weights, len(words[places[0]].context)
-        marked = _marked(joined([words[place] for place in places]), rows, len(weights))
-        calls.append(Call(places, marked, rows, weights))
+        whole, lengths = _measured(joined([words[place] for place in places]))
+        calls.append(Call(places, _marked(whole, rows, len(weights)), rows, weights, lengths))
     return calls
+
+
+def _measured(conditioning: Conditioning) -> tuple[Conditioning, tuple[int, ...]]:
+    """Return `conditioning`, and how many tokens of each row are read, where that is not all of them."""
+    extra = dict(conditioning.extra)
+    lengths = extra.pop(LENGTH, None)
+    read = () if lengths is None else tuple(int(each) for each in lengths.flatten().tolist())
+    return replace(conditioning, extra=extra), read if len(set(read)) > 1 else ()
 
 
 def _marked(conditioning: Conditioning, rows: int, prompts: int) -> Conditioning:
@@ -129,12 +141,13 @@ def guided(
     scale: float,
     image_scale: float = 1.0,
     stretch: Callable[[float], float] = steady,
+    temper: Temper | None = None,
 ) -> Denoise:
     """Return the denoiser that answers `without + sum of weight * scale * (with - without)` for each picture.
 
     The sum is over the prompts it follows (the conjunction of Liu et al. 2022). Where the network follows a picture,
     too, `image_scale` says how much that counts (Brooks et al. 2023, eq. 3). `stretch` is by what `scale` is multiplied
-    at a level.
+    at a level; `temper` has the last word.
     """
 
     def step(x: Tensor, sigma: float) -> Tensor:
@@ -144,22 +157,50 @@ def guided(
             said = _said(predict, x[call.pictures].repeat_interleave(call.rows, dim=0), sigma, call)
             rows = [said[place :: call.rows] for place in range(call.rows)]
             prompts, others = rows[: len(call.weights)], rows[len(call.weights) :]
-            if not others:
-                (found,) = prompts
-            else:
-                found = others[-1]
-                for wanted, weight in zip(prompts, call.weights, strict=True):
-                    found = found + strength * weight * (wanted - others[0])
-                if len(others) == 2:
-                    found = found + image_scale * (others[0] - others[1])
+            found = _combined(prompts, others, call.weights, strength, image_scale)
+            if temper is not None and others:
+                plain = _combined(prompts, others, call.weights, 1.0, 1.0)
+                found = temper(x[call.pictures], sigma, plain, found)
             answer[call.pictures] = found
         return answer
 
     return step
 
 
+def _combined(
+    prompts: Sequence[Tensor], others: Sequence[Tensor], weights: Sequence[float], scale: float, image_scale: float
+) -> Tensor:
+    """Return one answer (B, C, h, w) of what was said of prompts, and of the negative prompt where that was asked.
+
+    Where it was not, the first prompt stands for it, and there is no guidance (as A1111 has it).
+    """
+    if not others:
+        first, *more = prompts
+        found = first
+        for wanted, weight in zip(more, weights[1:], strict=True):
+            found = found + weight * (wanted - first)
+        return found
+    found = others[-1]
+    for wanted, weight in zip(prompts, weights, strict=True):
+        found = found + scale * weight * (wanted - others[0])
+    if len(others) == 2:
+        found = found + image_scale * (others[0] - others[1])
+    return found
+
+
 def _said(predict: Predict, x: Tensor, sigma: float, call: Call) -> Tensor:
-    """Return what the network says of each row: in one call, or in several for a picture that follows many prompts."""
+    """Return what the network says of each row: in one call, or in several for a picture that follows many prompts.
+
+    Rows of different lengths cannot share one.
+    """
+    if call.lengths:
+        answer = torch.empty_like(x)
+        for length in sorted(set(call.lengths)):
+            places = [place for place, each in enumerate(call.lengths) if each == length]
+            words = picked(call.conditioning, places)
+            one = replace(call, conditioning=replace(words, context=words.context[:, :length]), lengths=())
+            answer[places] = _said(predict, x[places], sigma, one)
+        return answer
     if call.rows <= ROWS:
         return predict(x, sigma, call.conditioning)
     pieces = [slice(start, start + ROWS) for start in range(0, len(x), ROWS)]

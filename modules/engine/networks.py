@@ -1,7 +1,7 @@
 """The networks that tags in a prompt ask for: LoRAs, with the learned words in them, and hypernetworks.
 
-Tags are no words: they are taken out of a prompt before it is encoded, and stay in the recipe's. Pictures of one batch
-whose tags differ cannot be computed together, so a batch is cut into runs of equal tags.
+Tags are no words, nor are comments: they are taken out of a prompt before it is encoded, and stay in the recipe's.
+Pictures of one batch whose tags differ cannot be computed together, so a batch is cut into runs of equal tags.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from modules.model_manager.hypernetworks import Hypernetwork, load_hypernetwork
 from modules.model_manager.learned import Bundled
 from modules.model_manager.lora_file import Stamp, stamp_of_file
 from modules.model_manager.loras import Loras, Wanted
+from modules.prompts.comments import without_comments
 from modules.prompts.tags import KINDS, Tag, take_out
 from modules.request import Shot
 
@@ -29,9 +30,9 @@ DIGITS = 12  # of SHA-256, where a file has no hash of its tensors alone
 
 @dataclass(frozen=True)
 class Run:
-    """Pictures of a batch whose tags are the same: `shots` as they were asked for, `plain` without tags.
+    """Pictures of a batch whose tags are the same: `shots` as they were asked for, `plain` words alone.
 
-    `later_tags` and `later` are those of a second pass: what is said in it, without tags.
+    `later_tags` and `later` are those of a second pass: what is said in it, words alone.
     """
 
     tags: tuple[Tag, ...]
@@ -85,8 +86,8 @@ def _second(shot: Shot) -> Shot:
 
 
 def _plain(shot: Shot, report: Report) -> tuple[Shot, tuple[Tag, ...]]:
-    prompt, tags = take_out(shot.prompt)
-    negative, idle = take_out(shot.negative_prompt)
+    prompt, tags = take_out(without_comments(shot.prompt))
+    negative, idle = take_out(without_comments(shot.negative_prompt))
     for tag in idle[:1]:
         report.tell(Note(key="tag_negative", values={"kind": tag.kind, "name": tag.name}))
     return shot.model_copy(update={"prompt": prompt, "negative_prompt": negative}), tags

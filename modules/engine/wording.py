@@ -32,14 +32,14 @@ class Wording:
         return scale != 1 or self.weights != (1.0,)
 
 
-def wordings(shot: Shot, steps: int, before: int = 0) -> tuple[Wording, ...]:
+def wordings(shot: Shot, steps: int, before: int = 0, old: bool = False) -> tuple[Wording, ...]:
     """Return what is said of a picture at each of `steps` steps of a pass that `before` steps came before.
 
-    AND joins prompts, so it is text in a negative one.
+    AND joins prompts, so it is text in a negative one. `old` timelines are A1111's before 1.6 (`schedule`).
     """
     parts = composed(shot.prompt)
     every = [*(part.text for part in parts), shot.negative_prompt]
-    said = zip(*(schedule(text, steps, before) for text in every), strict=True)
+    said = zip(*(schedule(text, steps, before, old) for text in every), strict=True)
     return tuple(
         Wording(tuple(Composed(text, part.weight) for text, part in zip(texts, parts, strict=True)), negative)
         for *texts, negative in said

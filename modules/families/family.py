@@ -8,6 +8,7 @@ so that the web process can ask it what a checkpoint is.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -181,6 +182,14 @@ class Model(Protocol):
         They are put to `home`, if that is elsewhere. Raises `BrokenFile` when there is none in it, `WrongFamily` when
         it is made for other latents.
         """
+        ...
+
+    def with_prediction(self, prediction: Prediction) -> Model:
+        """Return a model that shares everything with this one but what its network is taken to say."""
+        ...
+
+    def seamless(self) -> AbstractContextManager[None]:
+        """Let the opposite borders of pictures fit together until the `with` is left; nothing of it is left behind."""
         ...
 
     def encode_pictures(self, pixels: Tensor) -> Tensor:

@@ -1,8 +1,7 @@
 """The entries of a "parameters" text as values of a form: numbers as numbers, choices by the names a request has.
 
-What A1111 takes for granted where an entry is missing is filled in as A1111 does. Of its switches for texts of old
-versions the refiner's is here; the others ("Old prompt editing timelines", "Pad conds v0", …) concern settings there
-are none of.
+What A1111 takes for granted where an entry is missing is filled in as A1111 does, and so is what its older versions
+did otherwise (`versions.py`).
 """
 
 import math
@@ -15,10 +14,12 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 from modules.images import infotext
+from modules.images.versions import ALIASES, as_it_was
 from modules.request import (
     PROMPT_LENGTH,
     SIZE,
     Control,
+    Guidance,
     Hires,
     InitImage,
     Mask,
@@ -47,6 +48,9 @@ _NUMBERS: Mapping[str, tuple[type[BaseModel], str]] = MappingProxyType(
             for name, info in Sampling.model_fields.items()
             if info.annotation is float
         },
+        "CFG Rescale": (Guidance, "guidance/rescale"),
+        "Skip Early CFG": (Guidance, "guidance/skip_early"),
+        "NGMS": (Guidance, "guidance/s_min_uncond"),
         "Hires strength": (Hires, "hires/denoising_strength"),  # "Denoising strength" in a text with a second pass
         "Hires upscale": (Hires, "hires/scale"),
         "Hires resize-1": (Hires, "hires/width"),
@@ -83,6 +87,12 @@ _CHOICES: Mapping[str, tuple[str, Mapping[str, object]]] = MappingProxyType(
             {"original": "original"} | {said: fill for fill, said in infotext.CONTENTS.items()},
         ),
         "Soft inpainting enabled": ("soft", _SWITCH),
+        "NGMS all steps": ("guidance/s_min_uncond_all", _SWITCH),
+        "Tiling": ("tiling", _SWITCH),
+        **{entry: (name, _SWITCH) for name, entry in infotext.HISTORIC.items()},
+        "Noise Schedule": ("noise_schedule", {each: each for each in ("Default", "Zero Terminal SNR")}),
+        "Pad conds": ("pad_conds", {"True": "chunks", "False": "off"}),
+        "Pad conds v0": ("pad_conds", {"True": "v0"}),
         "Emphasis": ("emphasis", {each: each for each in get_args(Request.model_fields["emphasis"].annotation)}),
         **{
             infotext.SAMPLING[name]: (f"sampling/{name}", _SWITCH)
@@ -102,6 +112,15 @@ _USUAL = MappingProxyType(
         "Variation seed strength": "0",
         "Seed resize from-1": "0",
         "Seed resize from-2": "0",
+        "CFG Rescale": "0",
+        "Skip Early CFG": "0",
+        "NGMS": "0",
+        "NGMS all steps": "False",
+        "Tiling": "False",
+        "Old prompt editing timelines": "False",
+        "Downcast alphas_cumprod": "False",
+        "Noise Schedule": "Default",
+        "Pad conds": "True",
         "Emphasis": "Original",
         **{infotext.SAMPLING[name]: str(info.default) for name, info in Sampling.model_fields.items()},
     }
@@ -128,7 +147,7 @@ _ASIDE = frozenset(
         *("Diffusers", "VAE Encoder", "VAE Decoder", "VAE dtype", "Memory ladder", "Init image hash"),
         *("Batch size", "Batch pos", "Hires upscaler", "Hires sampler", "Hires schedule type"),
         *("Hires checkpoint", "Hires prompt", "Hires negative prompt", "Refiner"),
-        *("SD upscale upscaler", "SD upscale tile-1", "SD upscale tile-2"),
+        *("SD upscale upscaler", "SD upscale tile-1", "SD upscale tile-2", *ALIASES),
     )
 )
 _UNIT = re.compile(r"ControlNet (\d)")
@@ -172,7 +191,7 @@ def values_of(fields: Mapping[str, str]) -> tuple[dict[str, Any], list[Left]]:
     if values["hires_on"]:  # then it is the second pass's, and no picture was painted over
         known["Hires strength"] = known.pop("Denoising strength", "0.7")
         known = {**_SECOND, **known}
-    given = {**_USUAL, **known}
+    given = {**_USUAL, **as_it_was(fields), **known}
     given = (dict(_INIT) if "Denoising strength" in known else {}) | given
     given = (dict(_MASK) if "Mask blur" in fields else {}) | given
     for entry, text in given.items():

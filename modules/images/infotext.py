@@ -23,6 +23,17 @@ RESIZES = MappingProxyType(
 )
 CONTENTS = MappingProxyType({"fill": "fill", "noise": "latent noise", "nothing": "latent nothing"})
 SOFT = MappingProxyType({"transition_contrast": "transition contrast boost"})
+ALL_STEPS = "s_min_uncond_all"
+GUIDANCE = MappingProxyType(
+    {"skip_early": "Skip Early CFG", "s_min_uncond": "NGMS", ALL_STEPS: "NGMS all steps", "rescale": "CFG Rescale"}
+)  # field of `Guidance` -> its entry; the last is that of an extension
+HISTORIC = MappingProxyType(
+    {"downcast_alphas": "Downcast alphas_cumprod", "old_timelines": "Old prompt editing timelines"}
+)  # field of a request -> its entry
+# A1111 says when it has filled up a prompt, which is as usual here; that it has not is said by none but Easel.
+PADDING: Mapping[str, dict[str, str]] = MappingProxyType(
+    {"off": {"Pad conds": "False"}, "v0": {"Pad conds v0": "True"}}
+)
 RESIZE_MODES = MappingProxyType({"stretch": "Just Resize", "crop": "Crop and Resize", "fill": "Resize and Fill"})
 CONTROL_MODES = MappingProxyType(
     {"balanced": "Balanced", "prompt": "My prompt is more important", "control": "ControlNet is more important"}
@@ -82,6 +93,7 @@ def write(recipe: Recipe) -> str:
     if recipe.noise_source != "GPU":
         said["RNG"] = recipe.noise_source
     said |= _sampled(recipe)
+    said |= _guided(recipe)
     for kind, entry in NETWORKS.items():
         if hashes := _hashes(recipe.networks.get(kind, {})):
             said[entry] = hashes
@@ -201,6 +213,19 @@ def _sampled(recipe: Recipe) -> dict[str, str]:
     """Return the numbers of samplers and schedules that are not as usual."""
     numbers = {} if recipe.sampling is None else recipe.sampling.numbers
     return {SAMPLING[name]: "True" if value is True else _number(value) for name, value in numbers.items()}
+
+
+def _guided(recipe: Recipe) -> dict[str, str]:
+    """Return the entries about borders, guidance and how words are read, those that are not as usual."""
+    found = {"Tiling": "True"} if recipe.tiling else {}
+    if recipe.guidance is not None:
+        asked = recipe.guidance.model_dump()
+        found |= {GUIDANCE[name]: _number(value) for name, value in asked.items() if value and name != ALL_STEPS}
+        found |= {GUIDANCE[ALL_STEPS]: "True"} if asked[ALL_STEPS] else {}
+    if recipe.noise_schedule != "Default":
+        found["Noise Schedule"] = recipe.noise_schedule
+    found |= {entry: "True" for name, entry in HISTORIC.items() if getattr(recipe, name) is True}
+    return found | PADDING.get(recipe.pad_conds, {})
 
 
 def _made_with(recipe: Recipe) -> dict[str, str]:

@@ -12,6 +12,7 @@ from modules.model_manager.catalog import Catalog
 from modules.model_manager.header import read_header
 from modules.model_manager.learned import Vocabularies, text_widths
 from modules.prompts.chunks import closed, count
+from modules.prompts.comments import without_comments
 from modules.prompts.composed import composed
 from modules.prompts.embeddings import LearnedWords
 from modules.prompts.schedule import schedule
@@ -41,8 +42,8 @@ class TokenCounter:
     def count(self, prompt: str, checkpoint: str, steps: int = 1, negative: bool = False) -> tuple[int, int]:
         """Return how many tokens `prompt` takes and how many fit in its chunks: (3, 75).
 
-        Of texts that change within `steps`, and of prompts that AND joins, the longest counts. Tags are no words.
-        Learned words count as the checkpoint of that name reads them, or as text where there is none of that name.
+        Of texts that change within `steps`, and of prompts that AND joins, the longest counts. Tags and comments are no
+        words. Learned words count as the checkpoint of that name reads them, or as text where there is no such one.
         """
         words = self.words(checkpoint)
         return max(count(text, self._tokenizer, learned=words) for text in _texts(prompt, steps, negative))
@@ -77,6 +78,6 @@ class TokenCounter:
 
 def _texts(prompt: str, steps: int, negative: bool) -> list[str]:
     """Return each text that is said at some step once."""
-    plain = take_out(prompt)[0]
+    plain = take_out(without_comments(prompt))[0]
     parts = [plain] if negative else [part.text for part in composed(plain)]
     return list(dict.fromkeys(text for part in parts for text in schedule(part, steps)))

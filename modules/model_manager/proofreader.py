@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from modules.model_manager.catalog import Catalog
 from modules.model_manager.counter import TokenCounter
+from modules.prompts.comments import without_comments
 from modules.prompts.composed import composed
 from modules.prompts.oddities import Oddity, oddities
 from modules.prompts.tags import KINDS, Tag, take_out
@@ -20,7 +21,7 @@ class Proofreader:
 
     def oddities(self, prompt: str, checkpoint: str, negative: bool = False) -> list[Oddity]:
         """Return what is odd about `prompt`, each once, in order of place; what has none is at the end."""
-        plain, tags = take_out(prompt)
+        plain, tags = take_out(without_comments(prompt))
         found = [
             *oddities(prompt, negative),
             *(self._tags_in_negative(tags) if negative else self._tags(tags)),

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from modules.prompts.comments import blank_comments
 from modules.prompts.composed import composed
 from modules.prompts.editing import NUMBER
 from modules.prompts.syntax import TOKEN, number
@@ -30,7 +31,7 @@ class Oddity:
 
 def oddities(prompt: str, negative: bool = False) -> list[Oddity]:
     """Return what is odd about `prompt` in the order of its characters. Takes time in proportion to its length."""
-    prompt = blank_out(prompt).rstrip()
+    prompt = blank_out(blank_comments(prompt)).rstrip()
     found = [*_brackets(prompt), *_editing(prompt), *(_in_negative(prompt) if negative else _as_a_whole(prompt))]
     return sorted(found, key=lambda each: each.place)
 

@@ -10,9 +10,12 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -128,6 +131,14 @@ class DiscreteTable:
         squares[-1] = ZERO_SNR
         return DiscreteTable(tuple(math.sqrt((1 - square) / square) for square in squares))
 
+    def in_half(self) -> DiscreteTable:
+        """Return the table worked out in half precision from what is kept of a picture, as A1111 did before 1.7.
+
+        Raises `ValueError` where half precision cannot tell neighbours apart.
+        """
+        kept = np.array([1 / (1 + sigma * sigma) for sigma in self.sigmas]).astype(np.float16)
+        return DiscreteTable(tuple(float(each) for each in np.sqrt((1 - kept) / kept)))
+
     def timestep(self, sigma: float) -> float:
         """Return the fractional timestep of `sigma`, linear in log sigma, held within the table."""
         if sigma <= self.sigmas[0]:
@@ -212,6 +223,22 @@ class V(_Diffusion):
         """Return x / (sigma^2 + 1) - output * sigma / sqrt(sigma^2 + 1)."""
         total = sigma * sigma + 1
         return x / total - output * (sigma / math.sqrt(total))
+
+
+def retabled(prediction: Prediction, zero_snr: bool = False, half: bool = False) -> Prediction:
+    """Return `prediction` on other noise levels: worked out in `half` precision, or ending in nothing but noise.
+
+    A flow has no table, and one that ends in noise already, or cannot be told apart in half precision, stays as it is.
+    """
+    if not isinstance(prediction, _Diffusion):
+        return prediction
+    table = prediction.table
+    if half:
+        with suppress(ValueError):
+            table = table.in_half()
+    if zero_snr and table.sigmas[-1] < 1 / math.sqrt(2 * ZERO_SNR):
+        table = table.to_zero_snr()
+    return replace(prediction, table=table)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from modules.request import SIZE, Control, Hires, Refiner, Request, make_request
 from modules.result import Recipe
 from modules.server.recall import EASEL, Knows, Recalled
 
+HISTORIC = ("old_timelines", "pad_conds", "noise_schedule", "downcast_alphas")  # what A1111 once did otherwise
 FACTORS = ("model_hash", "vae_hash", "device", "dtype", "attention", "sampler", "schedule", "noise_source")
 
 
@@ -44,6 +45,7 @@ def request_again(recalled: Recalled, knows: Knows, inputs: Inputs) -> Request:
             ),
             **recipe.model_dump(include={"cfg_scale", "seed", "init", "mask", "extras"}),
             **recipe.model_dump(include={"variation", "noise_source", "seed_delta", "sampling", "emphasis"}),
+            **recipe.model_dump(include={"guidance", "tiling", *HISTORIC}),
             **_larger(recipe, recalled),
             "model": recalled.values["model"],
             "vae": _autoencoder(recipe),
@@ -127,6 +129,7 @@ def _of_text(recalled: Recalled, knows: Knows) -> Request:
     parts = {
         "variation": True,
         "sampling": True,
+        "guidance": True,
         "hires": values.get("hires_on"),
         "refiner": values.get("refiner/model"),
     }

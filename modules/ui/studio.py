@@ -13,6 +13,7 @@ from modules.request import BATCH_COUNT, BATCH_SIZE, CFG_SCALE, SIZE, STEPS, Noi
 from modules.ui import pieces
 from modules.ui.fields import Form, build_fields
 from modules.ui.follow import UNKNOWN_SIZE
+from modules.ui.guidance_fields import guidance_fields
 from modules.ui.networks import Networks
 from modules.ui.panel import panel
 from modules.ui.refiner import build_refiner
@@ -125,6 +126,7 @@ class Studio:
             with gr.Accordion(self.words("seed_variation"), open=False, elem_classes="part"):
                 self._variation()
             sampling_fields(self.form, self.words)
+            guidance_fields(self.form, self.words)
             if self.name != CONTROLS:
                 use = gr.Checkbox(
                     False, label=self.words("use_controls"), elem_id=f"{self.name}_use_controls", min_width=0

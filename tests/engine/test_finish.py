@@ -79,3 +79,21 @@ def test_in_pieces_and_in_float32_it_is_the_same_picture(starter: UnetModel) -> 
     assert torch.equal(starter.decode(latents), whole), "at once again"
     half = Sd1().load(read_header(STARTER), torch.device("cpu"), torch.bfloat16)
     assert (half.decode(latents, exact=True) - whole).abs().mean() < 0.02
+
+
+@torch.inference_mode()
+def test_a_picture_whose_borders_meet_is_as_good_there_as_inside(starter: UnetModel) -> None:
+    y, x = torch.meshgrid(*[torch.arange(128) / 128 * 2 * torch.pi] * 2, indexing="ij")
+    picture = 0.5 * torch.stack([x.sin(), y.cos(), (x + y).sin()])[None]  # waves that go on over the borders
+    edge = torch.ones_like(picture, dtype=torch.bool)
+    edge[..., 8:-8, 8:-8] = False
+
+    def worse(latents: Tensor, **how: Any) -> float:
+        error = (starter.decode(latents, **how) - picture).abs()
+        return float(error[edge].mean() / error[~edge].mean())
+
+    with starter.seamless():
+        latents = starter.encode_pictures(picture)
+        assert latents.shape == (1, 4, 16, 16)
+        assert worse(latents) < 1.3 and worse(latents, tile=64) < 1.3, "at once, and in pieces"
+    assert worse(latents) > 1.5 and worse(latents, tile=64) > 1.5

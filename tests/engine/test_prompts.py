@@ -150,3 +150,20 @@ def test_emphasis_is_read_as_asked_and_written_down(engine: Engine, emphasis: st
     (plain,) = make(engine, prompt="a red circle", emphasis=emphasis)
     assert digests([plain]) == digests(make(engine, prompt="a red circle"))
     assert "Emphasis" not in infotext.read(infotext.write(plain.recipe))
+
+
+def test_comments_are_not_heard_and_stay_in_the_recipe(listening: Engine, ears: Ears) -> None:
+    prompt = "# a note (of mine\na circle # and not <lora:absent:1> a square"
+    (picture,) = make(listening, prompt=prompt, negative_prompt="dark # [a:b:1]")
+    assert {tuple(heard) for _, heard in ears.heard} == {("a circle ", "dark ")}
+    assert (picture.recipe.prompt, picture.recipe.negative_prompt) == (prompt, "dark # [a:b:1]")
+    assert infotext.read(infotext.write(picture.recipe))["Prompt"] == prompt
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_a_second_pass_hears_what_its_timeline_says(listening: Engine, ears: Ears, old: bool) -> None:
+    hires = {"upscaler": "Latent", "scale": 1.5, "denoising_strength": 1.0}
+    (picture,) = make(listening, prompt="[a:b:0.5]", steps=4, sampler="Euler", hires=hires, old_timelines=old)
+    said = "".join(heard[0] for _, heard in ears.heard)
+    assert said == "aaab" + ("aaab" if old else "bbbb"), "what is said first is said for a step longer"
+    assert ("Old prompt editing timelines: True" in infotext.write(picture.recipe)) is old

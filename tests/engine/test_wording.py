@@ -36,3 +36,8 @@ def test_each_text_is_read_once_and_a_negative_prompt_where_it_counts() -> None:
     said = wordings(shot("[a|b] AND c", "n"), 4)
     assert list(texts(said, 7.0)) == list(texts(said, 1.0)) == ["a", " c", "n", "b"]
     assert list(texts(wordings(shot("a", "n"), 4), 1.0)) == ["a"]
+
+
+def test_a_second_pass_may_count_as_the_reference_once_did() -> None:
+    said = [wordings(shot("[a:b:0.5]"), 4, 4, old=old) for old in (False, True)]
+    assert ["".join(each.texts[0] for each in one) for one in said] == ["bbbb", "aabb"]

@@ -132,6 +132,23 @@ def test_shots_count_up_from_the_seed_and_wrap() -> None:
     assert {shot.prompt for shot in shots} == {"a"}
 
 
+def test_guidance_that_is_as_usual_is_none() -> None:
+    assert make_request({"guidance": {"rescale": 0, "s_min_uncond_all": True}}).guidance is None
+    asked = make_request({"guidance": {"rescale": 0.5, "s_min_uncond_all": True}}).guidance
+    assert asked is not None and not asked.s_min_uncond_all, "without noise to be below there is nothing to it"
+    with pytest.raises(BadRequest) as refused:
+        make_request({"guidance": {"s_min_uncond": 16}})
+    assert (refused.value.key, refused.value.values["most"]) == ("number", 15)
+
+
+def test_tiles_cannot_fit_together_at_the_borders_of_the_whole() -> None:
+    asked = {"init": {"image": "0" * 64}, "tiles": {}, "tiling": True}
+    with pytest.raises(BadRequest) as refused:
+        make_request(asked)
+    assert refused.value.key == "tiling_in_tiles"
+    assert make_request(asked | {"tiles": None}).tiling
+
+
 def test_a_variation_that_changes_nothing_is_none_and_one_keeps_the_first_seed() -> None:
     assert make_request({"variation": {"seed": 5, "strength": 0}}).variation is None
     request = make_request({"seed": 7, "variation": {"strength": 0.2}, "batch_count": 2}).with_seed()

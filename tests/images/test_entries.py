@@ -67,6 +67,15 @@ def test_a_text_of_the_reference_fills_a_form() -> None:
         "variation/from_width": 0,
         "variation/from_height": 0,
         **{f"sampling/{name}": info.default for name, info in Sampling.model_fields.items()},
+        "guidance/rescale": 0,
+        "guidance/skip_early": 0,
+        "guidance/s_min_uncond": 0,
+        "guidance/s_min_uncond_all": False,
+        "tiling": False,
+        "old_timelines": False,
+        "downcast_alphas": False,
+        "noise_schedule": "Default",
+        "pad_conds": "off",
     }
 
 
@@ -114,8 +123,8 @@ def test_a_size_between_steps_is_rounded_and_said() -> None:
 
 
 def test_entries_there_is_no_field_for_are_named() -> None:
-    _, left = said("p\nSteps: 1, Seed: 2, NGMS: 1, Hypertile VAE: True, Model: m")
-    assert left == [Left("left_unknown", {"entries": "NGMS, Hypertile VAE"})]
+    _, left = said("p\nSteps: 1, Seed: 2, FreeU: 1, Hypertile VAE: True, Model: m")
+    assert left == [Left("left_unknown", {"entries": "FreeU, Hypertile VAE"})]
 
 
 def test_the_strength_of_a_second_pass_is_not_that_of_a_picture() -> None:
@@ -152,6 +161,16 @@ def test_numbers_of_samplers_and_schedules_are_taken_over_and_are_as_usual_where
     )
     _, left = said("p\nSteps: 1, Seed: 2, Sigma churn: 1e9, Model: m")
     assert [each.values["entry"] for each in left] == ["Sigma churn"] and "100" in str(left[0].values["allowed"])
+
+
+def test_what_tempers_guidance_is_taken_over() -> None:
+    values, left = said(
+        "p\nSteps: 1, Seed: 2, Tiling: True, NGMS: 1.5, NGMS all steps: True, Skip Early CFG: 0.2, "
+        "Noise Schedule: Zero Terminal SNR, Pad conds: True, Version: v1.10.1"
+    )
+    assert left == [] and (values["tiling"], values["pad_conds"]) == (True, "chunks")
+    assert (values["guidance/s_min_uncond"], values["guidance/s_min_uncond_all"]) == (1.5, True)
+    assert (values["guidance/skip_early"], values["noise_schedule"]) == (0.2, "Zero Terminal SNR")
 
 
 def test_a_prompt_longer_than_any_may_be_is_left() -> None:

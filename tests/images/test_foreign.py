@@ -124,7 +124,8 @@ def test_novelai() -> None:
     found = fields("NovelAI", Software="NovelAI", Description="{girl}", Comment=comment)
     assert found["Prompt"] == "{girl}" and found["Negative prompt"] == "bad" and found["CFG scale"] == "11"
     assert (found["Sampler"], found["Clip skip"], found["ENSD"]) == ("DPM++ 2M", "2", "31337")
-    assert "Denoising strength" not in found
+    assert "Denoising strength" not in found and "CFG Rescale" not in found
+    assert fields("NovelAI", Software="NovelAI", Comment={**comment, "cfg_rescale": 0.3})["CFG Rescale"] == "0.3"
     found = fields("NovelAI", Software="NovelAI", Comment={**comment, "sampler": "?", "image": "", "strength": 0.7})
     assert (found["Sampler"], found["Denoising strength"]) == ("Euler a", "0.7")
 
@@ -147,6 +148,11 @@ def test_invokeai_now_and_before() -> None:
     found = fields("InvokeAI", invokeai_metadata=now)
     assert found["Prompt"] == "a cat <lora:ink:0.75>" and found["Model"] == "dream" and found["Clip skip"] == "2"
     assert (found["Sampler"], found["Schedule type"], found["RNG"]) == ("DPM++ 2M", "Karras", "CPU")
+    assert "Tiling" not in found
+    found = fields(
+        "InvokeAI", invokeai_metadata={**now, "seamless_x": True, "seamless_y": True, "cfg_rescale_multiplier": 0.7}
+    )
+    assert (found["Tiling"], found["CFG Rescale"]) == ("True", "0.7")
     image = {"prompt": [{"prompt": "a cat [dog]", "weight": 1}], "steps": 50, "seed": 1, "sampler": "k_euler_a"}
     found = fields("InvokeAI", **{"sd-metadata": {"model_weights": "sd-1.5", "image": image}})
     assert (found["Prompt"], found["Negative prompt"], found["Sampler"]) == ("a cat", "dog", "Euler a")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from modules import __version__
 from modules.images import infotext
-from modules.request import Sampling, Variation
+from modules.request import Guidance, Sampling, Variation
 from modules.result import Recipe
 
 RECIPE = Recipe(
@@ -133,6 +133,17 @@ def test_what_is_written_is_read_back(prompt: str, negative: str, seed: int, not
 )
 def test_a_checkpoint_is_named_as_other_tools_name_it(name: str, written: str) -> None:
     assert infotext.read(infotext.write(changed(model=name)))["Model"] == written
+
+
+def test_what_tempers_guidance_is_written_as_the_reference_does() -> None:
+    guidance = Guidance(rescale=0.7, skip_early=0.1, s_min_uncond=2.0, s_min_uncond_all=True)
+    text = infotext.write(changed(guidance=guidance, tiling=True, old_timelines=True, pad_conds="v0"))
+    assert (
+        "RNG: CPU, Tiling: True, CFG Rescale: 0.7, Skip Early CFG: 0.1, NGMS: 2, NGMS all steps: True, "
+        "Old prompt editing timelines: True, Pad conds v0: True, "
+    ) in text
+    assert ", Pad conds: False, " in infotext.write(changed(pad_conds="off"))
+    assert "Pad conds" not in infotext.write(RECIPE)
 
 
 def test_where_the_noise_came_from_is_told() -> None:

@@ -15,7 +15,18 @@ from modules.images.metadata import Inside
 from modules.model_manager.model_file import ModelFile
 from modules.offers import gather
 from modules.plugins import make_plugins
-from modules.request import Hires, InitImage, Mask, Refiner, Request, Sampling, Soft, Variation, make_request
+from modules.request import (
+    Guidance,
+    Hires,
+    InitImage,
+    Mask,
+    Refiner,
+    Request,
+    Sampling,
+    Soft,
+    Variation,
+    make_request,
+)
 from modules.result import Recipe, UsedHires, UsedRefiner
 from modules.server.recall import Knows, Recalled, recall, recall_text
 from modules.ui.fields import as_request
@@ -140,6 +151,9 @@ numbers = st.builds(
     discard_penultimate=st.booleans(),
     sgm_noise_multiplier=st.booleans(),
 )
+guidances = st.builds(
+    Guidance, rescale=share(1), skip_early=share(1), s_min_uncond=st.floats(0.01, 15), s_min_uncond_all=st.booleans()
+)
 second = st.builds(
     Hires,
     upscaler=st.sampled_from(["Latent", "Latent (nearest)", "Lanczos"]),
@@ -201,6 +215,12 @@ requests = st.builds(
     noise_source=st.sampled_from(["CPU", "GPU", "NV"]),
     seed_delta=st.integers(0, 2**32),
     sampling=st.none() | numbers,
+    guidance=st.none() | guidances,
+    tiling=st.booleans(),
+    old_timelines=st.booleans(),
+    pad_conds=st.sampled_from(["chunks", "off", "v0"]),
+    noise_schedule=st.sampled_from(["Default", "Zero Terminal SNR"]),
+    downcast_alphas=st.booleans(),
     init=st.none() | inits,
     refiner=st.none() | refiners,
     extras=st.just({"wild": {"on": True, "words": "a, b: c"}}),

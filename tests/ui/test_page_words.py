@@ -9,7 +9,7 @@ import gradio as gr
 import pytest
 
 from modules.errors import BadRequest
-from modules.request import Control, Hires, InitImage, Mask, Request, Soft, Variation, make_request
+from modules.request import Control, Guidance, Hires, InitImage, Mask, Request, Soft, Variation, make_request
 from modules.ui.page_words import PageWords, explain
 from modules.words import LANGUAGES, LOCALE
 from tests.floors import ROOT
@@ -27,7 +27,8 @@ def test_every_language_says_everything_with_the_same_blanks() -> None:
             assert set(re.findall(r"{\w+}", text)) == set(re.findall(r"{\w+}", sentences("en")[name])), name
 
 
-FIELDS = {name for part in (Request, InitImage, Mask, Soft, Control, Variation, Hires) for name in part.model_fields}
+PARTS = (Request, InitImage, Mask, Soft, Control, Guidance, Variation, Hires)
+FIELDS = {name for part in PARTS for name in part.model_fields}
 
 
 def test_no_text_is_there_for_nothing() -> None:

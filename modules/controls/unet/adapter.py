@@ -15,6 +15,7 @@ from modules.controls.unet.networks import bytes_of, filled, unet_of
 from modules.controls.unet.strength import scaled, where_it_acts
 from modules.families.family import Conditioning, Header, Model
 from modules.families.unet.residuals import adding
+from modules.families.unet.seamless import alike
 
 SOFT = (0.25, 0.62, 0.825, 1.0)  # the soft weights of four levels (sd-webui-controlnet)
 
@@ -32,7 +33,8 @@ class LoadedAdapter:
         hint = _whole(guide.hint, self._network.downscale_factor).to(model.device, model.dtype)
         if self._network.config.in_channels == 1:
             hint = hint.mean(dim=1, keepdim=True)
-        said: list[Tensor] = self._network(unet.laid_out(hint))
+        with alike(self._network, unet.unet):
+            said: list[Tensor] = self._network(unet.laid_out(hint))
         soft = SOFT if len(said) == len(SOFT) else soft_weights(len(said))
         weighed = scaled(said, [1.0] * len(said) if guide.mode == "balanced" else soft, guide)
 

@@ -15,6 +15,7 @@ from modules.controls.unet.strength import scaled, where_it_acts
 from modules.families.family import Conditioning, Header, Model
 from modules.families.unet.model import UnetModel
 from modules.families.unet.residuals import adding
+from modules.families.unet.seamless import alike
 
 
 class LoadedControlNet:
@@ -35,7 +36,8 @@ class LoadedControlNet:
         """Return the ring of one unit; it adds to what other controls add."""
         network = unet_of(model, "ControlNet")
         hint = guide.hint.flip(1) if self._turned else guide.hint
-        read: Tensor = self._hint(network.laid_out(hint.to(model.device, model.dtype)))
+        with alike(self._hint, network.unet):
+            read: Tensor = self._hint(network.laid_out(hint.to(model.device, model.dtype)))
 
         def ring(predict: Predict) -> Predict:
             def controlled(x: Tensor, sigma: float, conditioning: Conditioning) -> Tensor:
@@ -56,14 +58,15 @@ class LoadedControlNet:
     ) -> Sequence[Tensor]:
         """Return one tensor for each skip connection of the U-Net, and the middle's at the end."""
         inputs = model.prediction.scale(x, sigma).to(model.dtype)
-        down, middle = self._network(
-            model.laid_out(inputs),
-            model.time(sigma),
-            conditioning.context,
-            read.expand(len(x), -1, -1, -1),
-            added_cond_kwargs=model.about(x, conditioning),
-            return_dict=False,
-        )
+        with alike(self._network, model.unet):
+            down, middle = self._network(
+                model.laid_out(inputs),
+                model.time(sigma),
+                conditioning.context,
+                read.expand(len(x), -1, -1, -1),
+                added_cond_kwargs=model.about(x, conditioning),
+                return_dict=False,
+            )
         said = [*down, middle]
         return [each.mean(dim=(2, 3), keepdim=True) for each in said] if self._pooled else said
 

@@ -49,6 +49,8 @@ class _LowRank(nn.Module):
         if isinstance(layer, nn.Linear):
             return F.linear(x, weight, bias) + F.linear(F.linear(x, self._down), self._up)
         stride, padding = layer.stride, layer.padding
+        if layer.padding_mode != "zeros":  # the U-Net looks beyond its borders, and so does this
+            x, padding = F.pad(x, layer._reversed_padding_repeated_twice, mode=layer.padding_mode), (0, 0)
         narrow = F.conv2d(x, self._down, None, stride, padding)
         return F.conv2d(x, weight, bias, stride, padding) + F.conv2d(narrow, self._up)
 

@@ -18,6 +18,7 @@ from modules.errors import BadRequest
 from modules.families.family import Conditioning, Header, Model
 from modules.families.unet.model import UnetModel
 from modules.families.unet.residuals import adding
+from modules.families.unet.seamless import alike
 
 # The kinds of hints in the network's order, by the tags of preprocessors; the last two are in the "ProMax" only.
 TYPES = MappingProxyType(
@@ -41,7 +42,8 @@ class LoadedUnion:
         """Return the ring of one unit; raise `BadRequest` when it is not said what the hint is a picture of."""
         network = unet_of(model, self._name)
         kind = self._kind(guide)
-        read: Tensor = self._hint(network.laid_out(guide.hint.to(model.device, model.dtype)))
+        with alike(self._hint, network.unet):
+            read: Tensor = self._hint(network.laid_out(guide.hint.to(model.device, model.dtype)))
 
         def ring(predict: Predict) -> Predict:
             def controlled(x: Tensor, sigma: float, conditioning: Conditioning) -> Tensor:
@@ -64,16 +66,17 @@ class LoadedUnion:
         inputs = model.prediction.scale(x, sigma).to(model.dtype)
         types = torch.zeros(len(x), self._network.config.num_control_type, device=x.device)
         types[:, kind] = 1
-        down, middle = self._network(
-            model.laid_out(inputs),
-            model.time(sigma),
-            conditioning.context,
-            [read.expand(len(x), -1, -1, -1)],
-            types,
-            [kind],
-            added_cond_kwargs=model.about(x, conditioning),
-            return_dict=False,
-        )
+        with alike(self._network, model.unet):
+            down, middle = self._network(
+                model.laid_out(inputs),
+                model.time(sigma),
+                conditioning.context,
+                [read.expand(len(x), -1, -1, -1)],
+                types,
+                [kind],
+                added_cond_kwargs=model.about(x, conditioning),
+                return_dict=False,
+            )
         return [*down, middle]
 
     def _kind(self, guide: Guide) -> int:

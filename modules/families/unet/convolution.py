@@ -50,9 +50,12 @@ class WinogradConv2d(nn.Conv2d):
         if not exact or min(self.in_channels, self.out_channels) < FEWEST:
             return super().forward(input)
         # Transforming the kernel costs as much as so many pixels' worth of products as there are channels, about.
-        if 4 * input.shape[-2] * input.shape[-1] >= 3 * max(self.in_channels, self.out_channels):
-            return _winograd(input, self.weight, self.bias)
-        return super().forward(input.contiguous()).contiguous(memory_format=torch.channels_last)
+        if 4 * input.shape[-2] * input.shape[-1] < 3 * max(self.in_channels, self.out_channels):
+            return super().forward(input.contiguous()).contiguous(memory_format=torch.channels_last)
+        if self.padding_mode == "circular":
+            wide = F.pad(input, (1, 1, 1, 1), mode="circular")
+            return _winograd(wide, self.weight, self.bias)[..., 1:-1, 1:-1]
+        return _winograd(input, self.weight, self.bias)
 
 
 def quicken(module: nn.Module) -> None:

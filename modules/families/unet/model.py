@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from modules.families.family import NOTHING_LEARNED, Conditioning, Header, LatentFormat, Learned
 from modules.families.unet.autoencoder import VaeTraits, load_autoencoder, scaled
 from modules.families.unet.residuals import added
+from modules.families.unet.seamless import MARGIN, surrounded, wrapping, wraps
 from modules.families.unet.text import TextEncoder
 from modules.prompts.chunks import EOS, Chunk
 from modules.prompts.emphasis import Apply, emphasise
@@ -44,7 +46,7 @@ class UnetModel:
     dtype: torch.dtype
     silent: bool = False
     sized: int = 0
-    _greys: dict[tuple[int, ...], Tensor] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _greys: dict[tuple[int, int, bool], Tensor] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def further(self) -> int:
@@ -116,10 +118,25 @@ class UnetModel:
         latent = replace(self.latent, scale=self.family.latent.scale, shift=self.family.latent.shift)
         return replace(self, vae=made, latent=scaled(latent, vae))
 
+    def with_prediction(self, prediction: Prediction) -> UnetModel:
+        """Return this model with other noise levels; everything else is shared."""
+        return replace(self, prediction=prediction)
+
+    def seamless(self) -> AbstractContextManager[None]:
+        """Let the opposite borders of pictures fit together until the `with` is left."""
+        return wrapping(self.unet)
+
     def encode_pictures(self, pixels: Tensor) -> Tensor:
         """Return the latents (B, C, h, w; float32) of `pixels` (B, 3, H, W; -1..1): the middle of what they may be."""
-        found: Tensor = self.vae.encode(self.laid_out(pixels.to(self.device, self.vae.dtype))).latent_dist.mode()
-        return (found.float() - self.latent.shift) * self.latent.scale
+
+        def encoded(pixels: Tensor) -> Tensor:
+            found: Tensor = self.vae.encode(self.laid_out(pixels)).latent_dist.mode()
+            return found.float()
+
+        margin = MARGIN * self.latent.factor if wraps(self.unet) else 0
+        pixels = pixels.to(self.device, self.vae.dtype)
+        found = surrounded(encoded, pixels, margin) if margin else encoded(pixels)
+        return (found - self.latent.shift) * self.latent.scale
 
     def decode(self, latents: Tensor, tile: int = 0, exact: bool = False) -> Tensor:
         """Return the pictures of `latents` (B, C, h, w): (B, 3, H, W), float32, about -1..1.
@@ -130,8 +147,12 @@ class UnetModel:
         plain = (latents / self.latent.scale + self.latent.shift).to(vae.dtype)
         vae.use_tiling = bool(tile)
         vae.tile_sample_min_size, vae.tile_latent_min_size = tile, tile // self.latent.factor
-        picture: Tensor = vae.decode(self.laid_out(plain), return_dict=False)[0]
-        return picture.float()
+
+        def decoded(latents: Tensor) -> Tensor:
+            picture: Tensor = vae.decode(self.laid_out(latents), return_dict=False)[0]
+            return picture.float()
+
+        return surrounded(decoded, plain, MARGIN) if wraps(self.unet) else decoded(plain)
 
     def _exact_vae(self) -> AutoencoderKL:
         """Return the autoencoder once more, in float32: 0.3 GB that are needed for one call only."""
@@ -166,11 +187,12 @@ class UnetModel:
         """
         if further != x.shape[1] + 1:
             return x.new_zeros((len(x), further, *x.shape[2:]), dtype=self.dtype)
-        size = tuple(side * self.latent.factor for side in x.shape[2:])
-        if size not in self._greys:
+        height, width = (side * self.latent.factor for side in x.shape[2:])
+        key = (height, width, wraps(self.unet))
+        if key not in self._greys:
             self._greys.clear()  # one size at a time: a batch has one
-            self._greys[size] = self.encode_pictures(torch.zeros((1, 3, *size)))
-        grey = self._greys[size].to(self.dtype)
+            self._greys[key] = self.encode_pictures(torch.zeros((1, 3, height, width)))
+        grey = self._greys[key].to(self.dtype)
         return torch.cat([torch.ones_like(grey[:, :1]), grey], dim=1).expand(len(x), -1, -1, -1)
 
     def laid_out(self, x: Tensor) -> Tensor:
