@@ -40,7 +40,7 @@ def checked_checkpoints(
     return request.model_copy(update=changed)
 
 
-def alike(one: LatentFormat, other: LatentFormat) -> bool:
+def _alike(one: LatentFormat, other: LatentFormat) -> bool:
     """Return whether latents of one kind can be read as of the other."""
     if (one.channels, one.factor) != (other.channels, other.factor):
         return False
@@ -51,7 +51,7 @@ def _see_alike(one: ModelFile, other: ModelFile, families: Mapping[str, Family] 
     if one.path == other.path:
         return
     families = families or built_in_families()
-    if not alike(_latents(one, families), _latents(other, families)):
+    if not _alike(_latents(one, families), _latents(other, families)):
         raise BadRequest("latents_differ", name=other.name, model=one.name)
 
 

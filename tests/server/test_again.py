@@ -1,5 +1,6 @@
 """An old picture is made again by the real engine, comes out bit for bit, and what has changed since is named."""
 
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -122,3 +123,23 @@ def test_what_cannot_be_made_again_is_refused_with_the_reason(engine: Engine, kn
         request_again(recall(Inside("", painted), knows), knows, engine.inputs)
     with pytest.raises(BadRequest, match="steps and a seed"):
         request_again(recall_text("a cat", knows), knows, engine.inputs)
+
+
+def test_each_checkpoint_keeps_the_autoencoder_that_was_its_own(tmp_path: Path) -> None:
+    """The one that takes over has a VAE beside it, and the first has none: no single name could say that."""
+    for seed, name in enumerate(("one", "two", "three")):
+        make_sd1(checkpoints(tmp_path) / name, seed=seed)
+    vae = checkpoints(tmp_path) / "three" / "vae" / "diffusion_pytorch_model.safetensors"
+    shutil.copy(vae, checkpoints(tmp_path) / "two.vae.safetensors")
+    settings = Settings(data_dir=tmp_path, device="cpu")
+    engine = Engine(settings, make_plugins("engine", builtins("engine"), None), Catalog(settings))
+    knows = cast(Knows, SimpleNamespace(catalog=engine.catalog, offers=engine.offers()))
+    refiner = {"model": "two", "switch_at": 0.5, "switch_by": "steps"}
+    path = made(engine, {"model": "one", "prompt": "a", "steps": 2, "seed": 7, "refiner": refiner})
+    recipe = look(path).recipe
+    assert recipe is not None and recipe.refiner is not None
+    assert (recipe.vae, recipe.refiner.vae) == ("", "two.vae.safetensors")
+    again = made(engine, request_again(recall(look(path), knows), knows, engine.inputs).model_dump())
+    assert Image.open(again).tobytes() == Image.open(path).tobytes()
+    now = look(again).recipe
+    assert now is not None and changes(recall(look(path), knows), now) == []
