@@ -162,7 +162,7 @@ def _move_companions(source: Path, target: Path) -> None:
     """Let what lies beside a picture go where the picture went; what is not there, or cannot be moved, stays."""
     for one, other in zip(companions(source), companions(target), strict=True):
         with contextlib.suppress(OSError):
-            if not other.exists():
+            if one.exists() and not other.exists():
                 os.rename(one, other)
 
 
