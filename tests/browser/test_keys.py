@@ -186,7 +186,7 @@ def done(page: Page, function: str, text: str, on: bool) -> str | None:
     change = page.evaluate(f"([text, start, end, on]) => easel.{function}(text, start, end, on)", given)
     if change is None:
         return None
-    after = plain[: change["from"]] + change["put"] + plain[change["to"] :]
+    after: str = plain[: change["from"]] + change["put"] + plain[change["to"] :]
     for at in sorted({change["start"], change["end"]}, reverse=True):
         after = f"{after[:at]}|{after[at:]}"
     return after
@@ -461,7 +461,7 @@ def test_done_is_heard_seen_and_told_as_it_was_wished(studio: Studio) -> None:
     page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
     page.evaluate("document.hasFocus = () => false")
-    studio.generate(prompt="a red circle, told", steps=60)
+    studio.generate(prompt="a red circle, told", steps=150)
     expect(page).to_have_title(re.compile(r"^\[\d+%.*\] Easel$"), timeout=PATIENCE)
     studio.until("a red circle, told", "done")
     page.wait_for_function("asked.notes.length", timeout=PATIENCE)
