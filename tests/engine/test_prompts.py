@@ -155,7 +155,7 @@ def test_emphasis_is_read_as_asked_and_written_down(engine: Engine, emphasis: st
 def test_comments_are_not_heard_and_stay_in_the_recipe(listening: Engine, ears: Ears) -> None:
     prompt = "# a note (of mine\na circle # and not <lora:absent:1> a square"
     (picture,) = make(listening, prompt=prompt, negative_prompt="dark # [a:b:1]")
-    assert {tuple(heard) for _, heard in ears.heard} == {("a circle ", "dark ")}
+    assert {tuple(heard) for _, heard in ears.heard} == {("a circle", "dark ")}
     assert (picture.recipe.prompt, picture.recipe.negative_prompt) == (prompt, "dark # [a:b:1]")
     assert infotext.read(infotext.write(picture.recipe))["Prompt"] == prompt
 
