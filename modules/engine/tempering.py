@@ -19,7 +19,8 @@ def sparing(calls: CallsAt, asked: Guidance, total: int, counter: Iterator[int])
 
     `counter` counts the sampler's calls, from 0, of `total` in a pass, as A1111 does, whoever answers them. Spared are
     the first ones up to the share `skip_early`, that share included, and, below the noise level `s_min_uncond`, every
-    other one or all of them (negative guidance minimum sigma). A network that follows a picture is always asked everything.
+    other one or all of them (negative guidance minimum sigma). A network that follows a picture is always asked
+    everything.
     """
     if not asked.skip_early and not asked.s_min_uncond:
         return calls

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ def rows(asked: Guidance, sigmas: list[float], calls: list[Call] | None = None) 
         counted.append(len(x))
         return predict(x, sigma, conditioning)
 
-    step = guided(count, sparing(always(calls or plan(said("12345"), 7.0)), asked, len(sigmas)), 7.0)
+    step = guided(count, sparing(always(calls or plan(said("12345"), 7.0)), asked, len(sigmas), itertools.count()), 7.0)
     for sigma in sigmas:
         step(X, sigma)
     return counted
@@ -50,7 +51,9 @@ def test_without_the_negative_prompt_the_first_prompt_stands_for_it() -> None:
     asked = Guidance(skip_early=1)
 
     def answer(prompt: str) -> float:
-        return guided(predict, sparing(always(plan(said(prompt), 7.0)), asked, 1), 7.0)(X, 1.0).item()
+        return guided(predict, sparing(always(plan(said(prompt), 7.0)), asked, 1, itertools.count()), 7.0)(
+            X, 1.0
+        ).item()
 
     assert answer("12345") == 5
     assert answer("12345 AND 234567:0.5 AND 3:-1") == 5 + 0.5 * (7 - 5) - (2 - 5)
@@ -58,7 +61,7 @@ def test_without_the_negative_prompt_the_first_prompt_stands_for_it() -> None:
 
 def test_every_picture_of_a_batch_is_spared() -> None:
     calls = plan(said("12345", "1234567"), 7.0)
-    step = guided(predict, sparing(always(calls), Guidance(skip_early=1), 1), 7.0)
+    step = guided(predict, sparing(always(calls), Guidance(skip_early=1), 1, itertools.count()), 7.0)
     assert step(torch.zeros(2, 1, 1, 1), 1.0).flatten().tolist() == [5, 7]
 
 
