@@ -12,7 +12,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Protocol, get_args
 
-from annotated_types import Ge, Le
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
@@ -42,7 +41,7 @@ PARTS: Mapping[str, type[BaseModel]] = MappingProxyType(
     {"init": InitImage, "mask": Mask, "hires": Hires, "variation": Variation}
 )
 _OWN: Mapping[str, FieldInfo] = MappingProxyType(  # fields that are none of the request's
-    {"hires_on": FieldInfo(annotation=bool), "scale_by": FieldInfo.from_annotation(Annotated[float, Ge(0), Le(4)])}
+    {"hires_on": FieldInfo(annotation=bool), "scale_by": FieldInfo(annotation=float, ge=0, le=4)}
 )
 TEXTS = frozenset({"seed", "variation/seed"})  # fields whose box holds text
 # A1111's setting -> the field of a form that it is here.
@@ -306,7 +305,8 @@ def _valid(name: str, info: FieldInfo, value: Any) -> Any:
     """Return the `value` of a form's field as `info` says; raise `BadRequest` with what that allows."""
     try:
         if not isinstance(value, float) or math.isfinite(value):
-            return TypeAdapter(Annotated[info.annotation, info]).validate_python(value)
+            kind: Any = Annotated[info.annotation, info]
+            return TypeAdapter(kind).validate_python(value)
     except ValidationError:
         pass
     least, most, step = limits(info.metadata)

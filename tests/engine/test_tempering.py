@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -80,7 +81,8 @@ def test_rescaled_guidance_deviates_as_much_as_the_prompt_alone(prediction: Eps 
     squares = alpha**2 + sigma**2
 
     def velocity(clean: Tensor) -> Tensor:
-        return (x * alpha / squares - clean) * squares**0.5 / sigma
+        found: Tensor = (x * alpha / squares - clean) * squares**0.5 / sigma
+        return found
 
     for phi in (0.3, 1.0):
         temper = rescaling(Guidance(rescale=phi), prediction)
@@ -115,7 +117,7 @@ def test_the_engine_saves_the_networks_calls(root: Path) -> None:
     calls = Calls()
     engine = engine_on(root, calls)
 
-    def counted(**values: object) -> int:
+    def counted(**values: Any) -> int:
         calls.rows = []
         make(engine, steps=4, **values)
         return sum(calls.rows)

@@ -73,7 +73,6 @@ def test_the_quick_convolution_looks_around_as_the_direct_one_does() -> None:
     direct = torch.nn.Conv2d(128, 128, 3, padding=1, padding_mode="circular").requires_grad_(False)
     direct.load_state_dict(quick.state_dict())
     x = torch.randn(2, 128, 13, 22)
-    assert quick._pays(x)
     with wrapping(quick):
         assert (quick(x) - direct(x)).abs().max() < 3e-5 * direct(x).abs().max()
     assert (quick(x) - direct(x))[..., 1:-1, 1:-1].abs().max() < 3e-5 * direct(x).abs().max()
