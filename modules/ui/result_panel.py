@@ -177,7 +177,7 @@ def parameters(picture: PictureRow | None, words: Words, job: Sequence[PictureRo
         ),
         element(
             "button",
-            "✨",
+            icon("sparkles"),
             type="button",
             cls="tool larger",
             data_press="txt2img_larger",
