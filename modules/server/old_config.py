@@ -22,7 +22,7 @@ from modules.model_manager.extras_task import upscaler_named
 from modules.model_manager.hires_check import LATENT
 from modules.offers import Offers
 from modules.options import SHARED, Option, option_of, row_names
-from modules.request import Hires, InitImage, Mask, Request, Variation, limits, make_request
+from modules.request import Guidance, Hires, InitImage, Mask, Request, Sampling, Variation, limits, make_request
 from modules.server.forms import Forms
 from modules.server.old_controls import CONTROLS, TABS
 from modules.server.options import Options, checked
@@ -38,7 +38,14 @@ REASONS = (
 )
 UNKNOWN, BOUNDS = "none_unknown", "none_bounds"
 PARTS: Mapping[str, type[BaseModel]] = MappingProxyType(
-    {"init": InitImage, "mask": Mask, "hires": Hires, "variation": Variation}
+    {
+        "init": InitImage,
+        "mask": Mask,
+        "hires": Hires,
+        "variation": Variation,
+        "sampling": Sampling,
+        "guidance": Guidance,
+    }
 )
 _OWN: Mapping[str, FieldInfo] = MappingProxyType(  # fields that are none of the request's
     {"hires_on": FieldInfo(annotation=bool), "scale_by": FieldInfo(annotation=float, ge=0, le=4)}
@@ -50,6 +57,26 @@ FIELDS: Mapping[str, str] = MappingProxyType(
         **SHARED,
         "img2img_color_correction": "init/color_correction",
         "img2img_background_color": "init/background",
+        "eta_ancestral": "sampling/eta",
+        "always_discard_next_to_last_sigma": "sampling/discard_penultimate",
+        **{name: f"sampling/{name}" for name in ("eta_ddim", "s_churn", "s_tmin", "s_tmax", "s_noise")},
+        **{name: f"sampling/{name}" for name in ("sigma_min", "sigma_max", "rho", "sgm_noise_multiplier")},
+        "skip_early_cond": "guidance/skip_early",
+        "s_min_uncond": "guidance/s_min_uncond",
+        "s_min_uncond_all": "guidance/s_min_uncond_all",
+        "tiling": "tiling",
+        "use_old_scheduling": "old_timelines",
+        "use_downcasted_alpha_bar": "downcast_alphas",
+        "sd_noise_schedule": "noise_schedule",
+        "pad_cond_uncond": "pad_conds",
+        "pad_cond_uncond_v0": "pad_conds",
+    }
+)
+# Switches of A1111 that are one choice here, and what they choose; one that is off may leave it to another.
+CHOSEN: Mapping[str, Mapping[bool, str | None]] = MappingProxyType(
+    {
+        "pad_cond_uncond": MappingProxyType({True: "chunks", False: "off"}),
+        "pad_cond_uncond_v0": MappingProxyType({True: "v0", False: None}),
     }
 )
 
@@ -128,6 +155,8 @@ def take_over(text: str, house: House, owner: str, forms: Mapping[str, Collectio
     defaults = _Defaults(house, owner, forms, report)
     later: list[tuple[str, Any]] = []
     for key, value in values.items():
+        if key in CHOSEN and isinstance(value, bool):
+            value = CHOSEN[key][value]
         if value is None:  # nothing was chosen
             continue
         option = option_of(key) if "/" not in key else None

@@ -8,13 +8,19 @@ import pytest
 
 from modules.errors import BadRequest
 from modules.options import OPTIONS
+from modules.request import Guidance, Sampling
 from modules.server.old_config import BOUNDS, FIELDS, NAMES, REASONS, UNKNOWN, Report, read_config, take_over
 from modules.server.server import Server
 from modules.words import LANGUAGES, load_words
 from tests.serving import fake_server
 
+DETAILS = (
+    *(f"sampling/{name}" for name in Sampling.model_fields),
+    *(f"guidance/{name}" for name in Guidance.model_fields),
+    *("tiling", "old_timelines", "downcast_alphas", "noise_schedule", "pad_conds"),
+)
 SHARED = ("model", "vae", "clip_skip", "prompt", "negative_prompt", "steps", "width", "height", "seed", "sampler")
-MORE = ("schedule", "cfg_scale", "batch_count", "batch_size", "noise_source", "seed_delta", "variation/seed")
+MORE = ("schedule", "cfg_scale", "batch_count", "batch_size", "noise_source", "seed_delta", "variation/seed", *DETAILS)
 FORMS = {
     "txt2img": frozenset((*SHARED, *MORE, "hires_on", "hires/upscaler", "hires/scale", "hires/sampler", "hires/width")),
     "img2img": frozenset((*SHARED, *MORE, "init/color_correction", "init/background", "init/resize_mode", "scale_by")),
@@ -235,8 +241,40 @@ def test_every_name_has_one_reason_or_a_place_and_every_reason_is_said() -> None
     named = json.loads(NAMES.read_text(encoding="utf-8"))
     assert set(named) == set(REASONS)
     names = [name for keys in named.values() for name in keys]
-    assert len(names) == len(set(names)) > 300
+    assert len(names) == len(set(names)) and len({*names, *FIELDS, *(each.key for each in OPTIONS)}) > 300
     taken = {*FIELDS, *(name for option in OPTIONS for name in option.a1111)}
     assert not taken & set(names), "take these out of old_names.json: they have a place here now"
     for reason in (*REASONS, BOUNDS, UNKNOWN):
         assert all(f"settings.{reason}" in load_words(language).sentences for language in LANGUAGES)
+
+
+def test_what_samplers_and_guidance_are_told_becomes_a_default_too(server: Server) -> None:
+    old = {
+        "eta_ancestral": 0.67,
+        "s_churn": 4,
+        "always_discard_next_to_last_sigma": True,
+        "s_min_uncond": 1.5,
+        "skip_early_cond": 0.2,
+        "tiling": True,
+        "use_old_scheduling": True,
+        "sd_noise_schedule": "Zero Terminal SNR",
+        "pad_cond_uncond_v0": True,
+        "s_noise": 7,
+    }
+    report = take(server, old)
+    assert [each.key for each in report.refused] == ["s_noise"] and not report.none
+    kept = server.forms.defaults("local", "txt2img")
+    wanted = {
+        "sampling/eta": 0.67,
+        "sampling/s_churn": 4,
+        "sampling/discard_penultimate": True,
+        "guidance/s_min_uncond": 1.5,
+        "guidance/skip_early": 0.2,
+        "tiling": True,
+        "old_timelines": True,
+        "noise_schedule": "Zero Terminal SNR",
+        "pad_conds": "v0",
+    }
+    assert {name: kept[name] for name in wanted} == wanted
+    take(server, {"pad_cond_uncond": False, "pad_cond_uncond_v0": False})
+    assert server.forms.defaults("local", "txt2img")["pad_conds"] == "off"
