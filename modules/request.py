@@ -135,9 +135,13 @@ class Variation(_Part):
 class Guidance(_Part):
     """What is done about guidance besides its scale (A1111's names where it has any)."""
 
-    rescale: float = Field(0.0, ge=0, le=1)  # "CFG Rescale": how far contrast goes back to the prompt's own (phi)
-    skip_early: float = Field(0.0, ge=0, le=1)  # "Skip Early CFG": share of the first steps without a negative prompt
-    s_min_uncond: float = Field(0.0, ge=0, le=15)  # "NGMS": noise below which every other step goes without it
+    rescale: float = Field(
+        default=0.0, ge=0, le=1
+    )  # "CFG Rescale": how far contrast goes back to the prompt's own (phi)
+    skip_early: float = Field(
+        default=0.0, ge=0, le=1
+    )  # "Skip Early CFG": share of the first steps without a negative prompt
+    s_min_uncond: float = Field(default=0.0, ge=0, le=15)  # "NGMS": noise below which every other step goes without it
     s_min_uncond_all: bool = False  # "NGMS all steps": there, not every other step but all of them
 
 

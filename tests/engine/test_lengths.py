@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -71,7 +72,7 @@ def test_the_engine_reads_them_so(root: Path) -> None:
     pictures = {}
     for padding in ("chunks", "off", "v0"):
         calls.rows = []
-        said = {"prompt": "a red circle " * 40, "negative_prompt": "blue", "pad_conds": padding}
+        said: dict[str, Any] = {"prompt": "a red circle " * 40, "negative_prompt": "blue", "pad_conds": padding}
         pictures[padding] = digests(make(engine, sampler="Euler", steps=2, **said))[0]
         assert calls.rows == ([1, 1] * 2 if padding == "off" else [2] * 2)
     assert len(set(pictures.values())) == 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,11 +39,12 @@ def test_the_engine_begins_where_the_request_says(root: Path) -> None:
     calls = Calls()
     engine = engine_on(root, calls)
     first = {}
-    for name, values in {
+    asked: dict[str, dict[str, Any]] = {
         "plain": {},
         "half": {"downcast_alphas": True},
         "zero": {"noise_schedule": "Zero Terminal SNR"},
-    }.items():
+    }
+    for name, values in asked.items():
         calls.sigmas = []
         (picture,) = make(engine, sampler="Euler", **values)
         first[name] = calls.sigmas[0]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -77,7 +79,7 @@ def test_rescaled_guidance_deviates_as_much_as_the_prompt_alone(prediction: Eps 
     squares = alpha**2 + sigma**2
 
     def velocity(clean: Tensor) -> Tensor:
-        return (x * alpha / squares - clean) * squares**0.5 / sigma
+        return (x * alpha / squares - clean) * (math.sqrt(squares) / sigma)
 
     for phi in (0.3, 1.0):
         temper = rescaling(Guidance(rescale=phi), prediction)
@@ -112,7 +114,7 @@ def test_the_engine_saves_the_networks_calls(root: Path) -> None:
     calls = Calls()
     engine = engine_on(root, calls)
 
-    def counted(**values: object) -> int:
+    def counted(**values: Any) -> int:
         calls.rows = []
         make(engine, steps=4, **values)
         return sum(calls.rows)
