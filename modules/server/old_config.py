@@ -12,8 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Protocol, get_args
 
-from annotated_types import Ge, Le
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from modules.errors import BadRequest, EaselError
@@ -41,9 +40,6 @@ UNKNOWN, BOUNDS = "none_unknown", "none_bounds"
 PARTS: Mapping[str, type[BaseModel]] = MappingProxyType(
     {"init": InitImage, "mask": Mask, "hires": Hires, "variation": Variation}
 )
-_OWN: Mapping[str, FieldInfo] = MappingProxyType(  # fields that are none of the request's
-    {"hires_on": FieldInfo(annotation=bool), "scale_by": FieldInfo.from_annotation(Annotated[float, Ge(0), Le(4)])}
-)
 TEXTS = frozenset({"seed", "variation/seed"})  # fields whose box holds text
 # A1111's setting -> the field of a form that it is here.
 FIELDS: Mapping[str, str] = MappingProxyType(
@@ -53,6 +49,13 @@ FIELDS: Mapping[str, str] = MappingProxyType(
         "img2img_background_color": "init/background",
     }
 )
+
+
+class _Own(BaseModel):
+    """Fields of a form that are none of the request's."""
+
+    hires_on: bool = False
+    scale_by: float = Field(0, ge=0, le=4)
 
 
 class House(Protocol):
@@ -263,8 +266,8 @@ def checked_field(name: str, value: Any, house: House) -> Any:
         if value == "" and part:
             return value
         return getattr(house.offers.settle(make_request({last: str(value)[:200]})), last)
-    if name in _OWN:
-        return _valid(name, _OWN[name], value)
+    if name in _Own.model_fields:
+        return _valid(name, _Own.model_fields[name], value)
     info = (PARTS[part] if part else Request).model_fields[last]
     if isinstance(value, bool) and info.annotation is not bool:
         raise BadRequest("bad_value", field=last, value=_shown(value))
@@ -306,7 +309,8 @@ def _valid(name: str, info: FieldInfo, value: Any) -> Any:
     """Return the `value` of a form's field as `info` says; raise `BadRequest` with what that allows."""
     try:
         if not isinstance(value, float) or math.isfinite(value):
-            return TypeAdapter(Annotated[info.annotation, info]).validate_python(value)
+            kind: Any = Annotated[info.annotation, info]
+            return TypeAdapter(kind).validate_python(value)
     except ValidationError:
         pass
     least, most, step = limits(info.metadata)

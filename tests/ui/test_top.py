@@ -60,4 +60,4 @@ def test_the_settings_say_what_stands_beside_the_checkpoint(
 
 def test_a_setting_there_is_none_of_is_refused() -> None:
     with pytest.raises(ValidationError, match="quicksettings"):
-        Settings(quicksettings=("sd_everything",))  # type: ignore[arg-type]
+        Settings(quicksettings=("sd_everything",))
