@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Protocol, get_args
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from modules.errors import BadRequest, EaselError
@@ -47,9 +47,6 @@ PARTS: Mapping[str, type[BaseModel]] = MappingProxyType(
         "guidance": Guidance,
     }
 )
-_OWN: Mapping[str, FieldInfo] = MappingProxyType(  # fields that are none of the request's
-    {"hires_on": FieldInfo(annotation=bool), "scale_by": FieldInfo(annotation=float, ge=0, le=4)}
-)
 TEXTS = frozenset({"seed", "variation/seed"})  # fields whose box holds text
 # A1111's setting -> the field of a form that it is here.
 FIELDS: Mapping[str, str] = MappingProxyType(
@@ -79,6 +76,13 @@ CHOSEN: Mapping[str, Mapping[bool, str | None]] = MappingProxyType(
         "pad_cond_uncond_v0": MappingProxyType({True: "v0", False: None}),
     }
 )
+
+
+class _Own(BaseModel):
+    """Fields of a form that are none of the request's."""
+
+    hires_on: bool = False
+    scale_by: float = Field(0, ge=0, le=4)
 
 
 class House(Protocol):
@@ -291,8 +295,8 @@ def checked_field(name: str, value: Any, house: House) -> Any:
         if value == "" and part:
             return value
         return getattr(house.offers.settle(make_request({last: str(value)[:200]})), last)
-    if name in _OWN:
-        return _valid(name, _OWN[name], value)
+    if name in _Own.model_fields:
+        return _valid(name, _Own.model_fields[name], value)
     info = (PARTS[part] if part else Request).model_fields[last]
     if isinstance(value, bool) and info.annotation is not bool:
         raise BadRequest("bad_value", field=last, value=_shown(value))
