@@ -9,12 +9,20 @@
 
   // The names as [what is shown, what is written, in small letters].
   const listed = (names) => names.map((each) => [each, each].flat().slice(0, 2)).map(([name, said]) => [name, said, name.toLowerCase()]);
-  const fetched = async () => {
+  // Answers with whether there is news; who asks while an answer is on its way gets the same.
+  let asking = null;
+  const fetched = () => {
     const model = document.querySelector('#txt2img_model input')?.value ?? '';
-    if (known.model === model && Date.now() - known.at < AGE) return false;
+    if (known.model === model && Date.now() - known.at < AGE) return asking ?? Promise.resolve(false);
     known = {...known, model, at: Date.now()};
+    const mine = ask(model).finally(() => { if (asking === mine) asking = null; });
+    asking = mine;
+    return mine;
+  };
+  const ask = async (model) => {
     try {
       const told = await (await fetch(`/easel/completions?${new URLSearchParams({model})}`)).json();
+      if (known.model !== model) return false; // another checkpoint was chosen meanwhile
       known.names = Object.fromEntries(Object.entries(told.names).map(([kind, names]) => [kind, listed(names)]));
       known.marks = told.marks.map((mark) => ({...mark, names: listed(mark.names)}));
       known.tags = listed(told.tags);

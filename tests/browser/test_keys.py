@@ -80,7 +80,7 @@ def opened(browser: Browser, address: str) -> Iterator[Studio]:
 def studio(opened: Studio) -> Studio:
     """The page, with nothing open and nothing in the prompts."""
     # A page that was loaded anew waits for the last values of the form.
-    expect(opened.panel("queue").get_by_role("heading").first).to_be_visible(timeout=PATIENCE)
+    opened.page.wait_for_function("window.easel.restored.has('txt2img')", timeout=PATIENCE)
     opened.page.evaluate("document.querySelectorAll('dialog[open]').forEach((each) => each.close())")
     opened.fill(prompt="", negative_prompt="", steps=4, seed="-1")
     return opened
