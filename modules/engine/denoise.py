@@ -75,8 +75,11 @@ def denoise(
             predict = joined(predicts, windows) if windows else predicts[0]
         predict = onion(predict, rings.predict)
         told, prediction = job.sampler.guidance, relay.model.prediction
-        stretch = steady if told is None else told(begin.sigmas, prediction)
-        calls = sparing(turn.calls, asked, job.sampler.order * (len(begin.sigmas) - 1), counter)
+        calls, stretch = turn.calls, steady
+        if told is None:
+            calls = sparing(calls, asked, job.sampler.order * (len(begin.sigmas) - 1), counter)
+        else:  # such a sampler needs both answers at every level
+            stretch = told(begin.sigmas, prediction)
         temper = rescaling(asked, prediction)
         return guided(predict, calls, job.request.cfg_scale, job.image_scale, stretch, temper)
 

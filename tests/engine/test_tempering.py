@@ -127,6 +127,7 @@ def test_the_engine_saves_the_networks_calls(root: Path) -> None:
     assert counted(sampler="Euler", guidance={"s_min_uncond": 15}) == 6
     assert counted(sampler="Heun") == 14
     assert counted(sampler="Heun", guidance={"skip_early": 0.25}) == 11, "the first three of its eight calls"
+    assert counted(sampler="DDIM CFG++", guidance={"skip_early": 0.5}) == 8, "it needs both answers at every level"
 
 
 def test_contrast_is_brought_back_in_the_picture(root: Path) -> None:
