@@ -102,8 +102,10 @@ class ModelManager:
         return kept is not None and kept.key == _key(file) and kept.vae_key == _vae_key(vae)
 
     def limit(self, limits: Limits) -> None:
-        """Let other limits hold from now on; what is loaded too much goes when the next model comes."""
+        """Let other limits hold from now on; models beyond their number go at once, those used longest ago first."""
         self._limits = limits
+        while len(self._kept) > limits.count and self._drop_oldest():
+            pass
 
     def resident(self, beside: Callable[[Model], int] = lambda model: 0) -> tuple[Resident, ...]:
         """Return what is in memory, the model used last at the end.

@@ -159,6 +159,7 @@ def test_settings_that_may_change_between_two_jobs_hold_from_the_next_on(root: P
     make(engine)
     make(engine, model="two")
     engine.adopt({"preview_every": 1, "models_in_memory": 1, "upscale_tile": 64})
+    assert [each.name for each in engine.resident()] == ["two"]
     report = RecordingReport()
     make(engine, report)
     assert "preview" in report.kinds() and engine.settings.upscale_tile == 64

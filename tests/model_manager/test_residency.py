@@ -67,12 +67,13 @@ def test_the_model_used_longest_ago_leaves_first(catalog: Catalog) -> None:
     assert names(manager) == ["three", "one"]
 
 
-def test_other_limits_hold_from_the_next_model_on(catalog: Catalog) -> None:
+def test_other_limits_hold_at_once(catalog: Catalog) -> None:
     manager = make_manager(Limits(count=4))
     one, two, three, four = (catalog.find(name) for name in NAMES)
     for file in (one, two, three):
         lend(manager, file)
     manager.limit(Limits(count=2))
+    assert names(manager) == ["two", "three"]
     lend(manager, four)
     assert names(manager) == ["three", "four"]
 
