@@ -73,7 +73,8 @@ class Uses:
         if key.removeprefix("ui.") in FIELDS:  # labels of a loop over the fields, and of errors about them
             return True
         indirect = key.startswith("errors.") and key.removeprefix("errors.") in self.texts
-        return indirect or any(set(match.groups()) <= self.texts for match in found)
+        named = self.texts | {each.replace(" ", "_") for each in self.texts}
+        return indirect or any(set(match.groups()) <= named for match in found)
 
 
 def _keys(call: ast.Call) -> Iterator[tuple[str, ast.expr]]:

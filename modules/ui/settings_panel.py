@@ -45,6 +45,7 @@ def said(key: str, value: Any, words: Words) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(row_label(str(each), words) for each in value)
     name = f"{value:g}" if isinstance(value, float) else str(value) or "empty"
+    name = name.replace(" ", "_")
     if f"settings.{key}_is_{name}" in words.sentences:
         return words.say(f"settings.{key}_is_{name}")
     return str(value)

@@ -126,7 +126,7 @@ def test_several_pictures_come_as_one_file_with_their_names(client: TestClient, 
     answer = client.post("/easel/gallery/download", data={"ids": ids})
     assert answer.headers["content-type"] == "application/zip"
     assert answer.headers["content-disposition"].startswith('attachment; filename="easel-')
-    server.settings = server.settings.model_copy(update={"grid_zip_filename_pattern": "[prompt]_[seed]-[seed_last]"})
+    server.options.apply({"grid_zip_filename_pattern": "[prompt]_[seed]-[seed_last]"})
     ids = ",".join(str(put_picture(server, seed, "고양이 a", job="j", index=seed).id) for seed in (4, 5))
     said = client.post("/easel/gallery/download", data={"ids": ids}).headers["content-disposition"]
     assert 'filename="____a_4-5.zip"' in said and unquote(said).endswith("utf-8''고양이_a_4-5.zip")

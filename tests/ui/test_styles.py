@@ -102,7 +102,7 @@ def test_several_files_are_told_apart(server: Server) -> None:
 )
 def test_styles_are_found_in_what_fills_the_form(maker: Maker, how: str, chosen: list[str] | None, prompt: str) -> None:
     server = maker.server
-    server.settings = server.settings.model_copy(update={"infotext_styles": how})
+    server.options.apply({"infotext_styles": how})
     recalling = Recalling(maker.page, maker.form)
     values = dict(recalling.values(recall_text(TEXT.format("photo of a cat", "blur, drawing"), server)))
     assert (values.get("styles"), values["prompt"]) == (chosen, prompt)
