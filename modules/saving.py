@@ -42,9 +42,7 @@ class Saving(BaseModel):
     save_txt: bool = False  # write the "parameters" text into a file beside the picture, too
     # A PNG that is large gets a JPEG beside it, for where large ones may not be sent.
     export_for_4chan: bool = True
-    img_downscale_threshold: float = Field(
-        default=4.0, ge=0, le=1024
-    )  # MB (2^20 bytes) from which on a file is large
+    img_downscale_threshold: float = Field(default=4.0, ge=0, le=1024)  # MB (2^20 bytes) from which on a file is large
     target_side_length: int = Field(default=4000, ge=64, le=65536)  # pixels from which on, and at most of the JPEG's
 
     # What else is saved of a picture, beside it.

@@ -75,7 +75,8 @@ def denoise(
             predict = joined(predicts, windows) if windows else predicts[0]
         predict = onion(predict, rings.predict)
         told, prediction = job.sampler.guidance, relay.model.prediction
-        calls, stretch = turn.calls, steady
+        calls = turn.calls
+        stretch: Callable[[float], float] = steady
         if told is None:
             calls = sparing(calls, asked, job.sampler.order * (len(begin.sigmas) - 1), counter)
         else:  # such a sampler needs both answers at every level
