@@ -104,7 +104,10 @@ element.addEventListener('click', (event) => {
     button.focus();
     compare();
   } else if (act) {
-    ask(act, {tab: tab ?? ''});
+    // A field that was left a moment ago is still on its way: what is done to its form comes after that.
+    button.disabled = true;
+    setTimeout(() => ask(act, {tab: tab ?? ''}), tab ? 1500 : 0);
+    setTimeout(() => { button.disabled = false; }, 5000); // where the answer is a refusal, the tab stays as it is
   }
 });
 for (const kind of ['dragenter', 'dragover', 'dragleave', 'drop']) {
