@@ -142,7 +142,7 @@ class Maker:
         studio.networks.connect(self.page.model, self.watch.seen, studio.changed)
         later: dict[str, Any] = {"inputs_kwargs": parts, "trigger_mode": "always_last", **AS_TYPED, **QUIET}
         saved = studio.typed.change(self.save_later, None, None, **later)
-        saved.success(None, None, None, js="() => window.easel.saved()", **QUIET)
+        saved.success(None, None, None, js=f"() => window.easel.saved('{self.name}')", **QUIET)
         for name, counter in studio.counters.items():
             # Learned words are for some models, and some words are for some steps.
             of = (parts[name], parts["model"], parts["steps"])

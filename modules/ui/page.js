@@ -99,7 +99,8 @@
   window.easel = {
     say,
     tab,
-    saved: () => unsaved.get(tab())?.clear(),
+    saved: (name) => unsaved.get(name)?.clear(),
+    waiting: () => [...unsaved.values()].some((fields) => fields.size > 0), // until what was typed is saved
     forget: () => unsaved.forEach((fields) => fields.clear()), // the server has given a form other values
     restore,
     restored,

@@ -54,6 +54,9 @@ const search = () => {
   if (said) said.textContent = wanted.length ? String(found) : '';
 };
 
+const settled = async () => {
+  for (let tries = 0; tries < 50 && window.easel.waiting(); tries++) await new Promise((go) => setTimeout(go, 100));
+};
 const ask = (act, more = {}) => trigger('act', {act, ...more});
 const take = async (file) => {
   if (file) ask('import', {text: await file.slice(0, 4_000_004).text()}); // more than the server reads
@@ -106,7 +109,7 @@ element.addEventListener('click', (event) => {
   } else if (act) {
     // A field that was left a moment ago is still on its way: what is done to its form comes after that.
     button.disabled = true;
-    setTimeout(() => ask(act, {tab: tab ?? ''}), tab ? 1500 : 0);
+    (tab ? settled() : Promise.resolve()).then(() => ask(act, {tab: tab ?? ''}));
     setTimeout(() => { button.disabled = false; }, 5000); // where the answer is a refusal, the tab stays as it is
   }
 });
