@@ -118,9 +118,12 @@ class Maker:
         studio.styles.connect()
         self._connect_fields(parts)
         filled = [*parts.values()]
-        studio.arrival.change(self.arrive, studio.arrival, filled, **QUEUED)
-        studio.dropped.change(self.recalling.drop, studio.dropped, filled, **QUEUED)
-        studio.read.click(self.recalling.read, parts["prompt"], filled, **QUEUED)
+        for event in (
+            studio.arrival.change(self.arrive, studio.arrival, filled, **QUEUED),
+            studio.dropped.change(self.recalling.drop, studio.dropped, filled, **QUEUED),
+            studio.read.click(self.recalling.read, parts["prompt"], filled, **QUEUED),
+        ):
+            event.success(None, None, None, js=f"() => window.easel.save('{self.name}')", **QUIET)
         self.page.timers[self.name] = watch.timer
         fresh = [*parts.values(), *watch.outputs, *studio.networks.outputs, studio.styles.panel]
         loaded = self.page.blocks.load(self.load, None, fresh, **QUIET)

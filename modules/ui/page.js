@@ -104,6 +104,8 @@
     forget: () => unsaved.forEach((fields) => fields.clear()), // the server has given a form other values
     restore,
     restored,
+    // What was typed just before a form was filled may be saved after it: the form is saved once more as it is now.
+    save: (name) => setTimeout(() => tell(document.querySelector(`#${name}_typed :is(textarea, input)`), String(Date.now())), 50),
   };
   document.addEventListener('input', (event) => {
     for (const [name, fields] of unsaved) {
