@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import gradio as gr
 import pytest
 from PIL import Image
 
@@ -11,6 +12,9 @@ from modules.library.pictures import PictureRow
 from modules.request import make_request
 from modules.result import Picture, Recipe
 from modules.server.server import Server
+from modules.ui.page_words import PageWords
+from modules.ui.tab import Page
+from modules.ui.top import build_top
 from tests.ui.drawing import drawing_server
 
 
@@ -49,3 +53,21 @@ def put_picture(
 def put_job(server: Server, prompt: str = "a red circle", **values: object) -> str:
     """Queue a job; nothing will run it."""
     return server.submit(make_request({"prompt": prompt, **values}), "local", "Chrome on Linux")
+
+
+@pytest.fixture
+def page(server: Server) -> Page:
+    """A page with the row on top, and no tab yet."""
+    words = PageWords()
+    with gr.Blocks() as blocks:
+        top = build_top(server, words)
+        return Page(server, words, blocks, top.model, top.health, top)
+
+
+@pytest.fixture
+def toasts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the page would say in passing."""
+    said: list[str] = []
+    for kind in ("Info", "Warning"):
+        monkeypatch.setattr(gr, kind, lambda text, **_: said.append(text))
+    return said

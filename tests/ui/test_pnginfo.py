@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import gradio as gr
-import pytest
 from gradio.components import Component
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo as Chunks
@@ -19,7 +18,6 @@ from modules.server.again import Change
 from modules.server.recall import recall_text
 from modules.server.server import Server
 from modules.ui.maker import Maker
-from modules.ui.page_words import PageWords
 from modules.ui.pnginfo_panel import verdict
 from modules.ui.recalling import of_row, picture_of
 from modules.ui.tab import Page
@@ -27,7 +25,6 @@ from modules.ui.tabs.controlnet import ControlNet
 from modules.ui.tabs.img2img import Img2img
 from modules.ui.tabs.pnginfo import PngInfo
 from modules.ui.tabs.txt2img import Txt2img
-from modules.ui.top import build_top
 from modules.ui.watch import OWNER
 from modules.words import load_words
 from tests.ui.conftest import put_picture
@@ -45,22 +42,6 @@ class Visitor:
 
 
 VISITOR: Any = Visitor()
-
-
-@pytest.fixture
-def page(server: Server) -> Page:
-    words = PageWords()
-    with gr.Blocks() as blocks:
-        top = build_top(server, words)
-        return Page(server, words, blocks, top.model, top.health, top)
-
-
-@pytest.fixture
-def toasts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    said: list[str] = []
-    for kind in ("Info", "Warning"):
-        monkeypatch.setattr(gr, kind, lambda text, **_: said.append(text))
-    return said
 
 
 def brought(server: Server, text: str = TEXT) -> str:

@@ -5,7 +5,6 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import gradio as gr
-import pytest
 from PIL import Image
 
 from modules.images.infotext import write
@@ -18,27 +17,10 @@ from modules.ui.refiner import build_refiner
 from modules.ui.tab import Page
 from modules.ui.tabs.img2img import Img2img
 from modules.ui.tabs.txt2img import Txt2img
-from modules.ui.top import build_top
 from modules.words import load_words
 from tests.ui.conftest import put_picture
 
 VISIT = cast(gr.Request, SimpleNamespace(headers={}))
-
-
-@pytest.fixture
-def page(server: Server) -> Page:
-    words = PageWords()
-    with gr.Blocks() as blocks:
-        top = build_top(server, words)
-        return Page(server, words, blocks, top.model, top.health, top)
-
-
-@pytest.fixture
-def toasts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    said: list[str] = []
-    for kind in ("Info", "Warning"):
-        monkeypatch.setattr(gr, kind, lambda text, **_: said.append(text))
-    return said
 
 
 def form_of(maker: Any, **values: Any) -> dict[str, Any]:

@@ -14,9 +14,8 @@ from modules.ui.recalling import Recalling
 from modules.ui.tab import Page
 from modules.ui.tabs.txt2img import Txt2img
 from modules.ui.watch import OWNER, Choice, Seen, packed
-from tests.ui.test_pnginfo import VISITOR, page, toasts
+from tests.ui.test_pnginfo import VISITOR
 
-__all__ = ["page", "toasts"]
 PHOTO = Style("Photo", "photo of {prompt}", "drawing")
 TEXT = "{}\nNegative prompt: {}\nSteps: 7, Sampler: Euler a, CFG scale: 5, Seed: 12, Size: 128x64"
 
