@@ -132,13 +132,14 @@ class Engine:
         Raises `UnknownModel` and other `ModelError`s, `BadRequest`, `OutOfMemory`, `BrokenPicture`, `Cancelled` and
         `ExtensionError`; pictures yielded before stay.
         """
-        request = self.styles.applied(self.offers().settle(request))
+        offers = self.offers()
+        request = self.styles.applied(offers.settle(request))
         shots = onion(Request.shots, self.plugins.rings("around_plan", request))(request)
         file = self.catalog.hashed(self.catalog.find(request.model))
-        request = checked_tiles(request, self.catalog, self.offers().upscalers, self.inputs)
-        request = checked_hires(request, self.catalog, self.offers(), self.inputs.has)
+        request = checked_tiles(request, self.catalog, offers.upscalers, self.inputs)
+        request = checked_hires(request, self.catalog, offers, self.inputs.has)
         request = checked_checkpoints(request, file, self.catalog)
-        request = self.controls.checked(request, file, self.offers())
+        request = self.controls.checked(request, file, offers)
         report = Unrepeated(report)
         cast = self._cast(request, file)
         ladder = Ladder(report, exact=cast in self._exact)

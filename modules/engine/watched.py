@@ -16,7 +16,7 @@ from modules.events import Preview, Step
 from modules.families.family import LatentFormat
 from modules.sampling.sampler import Denoise
 
-SECONDS_BETWEEN = 0.1  # nobody sees more previews than ten a second; on a small model each would cost a tenth of a step
+SECONDS_BETWEEN = 0.25  # a page asks twice a second; on a small model each preview would cost a twentieth of a step
 
 
 def _itself(guess: Tensor) -> Tensor:

@@ -2,7 +2,6 @@
 
 import json
 import platform
-from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -85,22 +84,22 @@ def _build_page(server: Server, words: PageWords) -> tuple[gr.Blocks, dict[str, 
         top = build_top(server, words)
         page = Page(server, words, blocks, top.model, top.health, top)
         offered = sorted(server.plugins.offered("tabs", Tab).values(), key=lambda tab: (tab.order, tab.name))
-        shown: dict[str, gr.Tab] = {}
-        with gr.Tabs(elem_id="tabs"):
+        names = [tab.name for tab in offered]
+        with gr.Tabs(elem_id="tabs") as tabs:
             for tab in offered:
                 label = words.of(**tab.label) if tab.label else words(f"tab_{tab.name}")
-                with gr.Tab(label, id=tab.name, elem_id=f"tab_{tab.name}") as shown[tab.name]:
+                with gr.Tab(label, id=tab.name, elem_id=f"tab_{tab.name}"):
                     tab.build(page)
-        for name, each in shown.items():
-            each.select(partial(_pace, page, name), None, [*page.timers.values()], **QUIET)
+
+        def pace(event: gr.SelectData) -> list[gr.Timer]:
+            """Let only the tab in front ask what is new."""
+            front = names[event.index] if isinstance(event.index, int) else ""
+            return [gr.Timer(active=each == front) for each in page.timers]
+
+        tabs.select(pace, None, [*page.timers.values()], **QUIET)
         top.quick.connect(blocks)
         gr.HTML(_footer(), apply_default_css=False, js_on_load=None, elem_id="footer")
     return blocks, page.forms
-
-
-def _pace(page: Page, name: str) -> list[gr.Timer]:
-    """Let only the tab in front ask what is new."""
-    return [gr.Timer(active=each == name) for each in page.timers]
 
 
 def _footer() -> Html:

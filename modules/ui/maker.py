@@ -25,6 +25,7 @@ from modules.ui.device import device_of
 from modules.ui.fields import Form, as_request
 from modules.ui.follow import FOLLOWING, taken_over
 from modules.ui.listeners import AS_TYPED, QUEUED, QUIET
+from modules.ui.opened import when_opened
 from modules.ui.page_words import explain
 from modules.ui.recalling import Recalling, of_row, picture_of
 from modules.ui.studio import Studio
@@ -126,22 +127,20 @@ class Maker:
             event.success(None, None, None, js=f"() => window.easel.save('{self.name}')", **QUIET)
         self.page.timers[self.name] = watch.timer
         fresh = [*parts.values(), *watch.outputs, *studio.networks.outputs, studio.styles.panel]
-        loaded = self.page.blocks.load(self.load, None, fresh, **QUIET)
+        loaded = when_opened(self.load, fresh)
         loaded.success(None, None, None, js=f"() => window.easel.restore('{self.name}')", **QUIET)
 
     def _connect_fields(self, parts: dict[str, Any]) -> None:
-        """What a person types is saved as it settles; what a button fills in is saved at once."""
+        """What a person types is saved as it settles, and so is what the page fills in; the server saves its own."""
         studio, sides = self.studio, [parts["width"], parts["height"]]
-        studio.swap.click(None, sides, sides, js="(width, height) => [height, width]", **QUIET).then(
-            **self.keep("width", "height")
-        )
-        studio.dice.click(None, None, parts["seed"], js="() => '-1'", **QUIET).then(**self.keep("seed"))
-        studio.reuse.click(self.reuse_seed, [self.watch.seen], parts["seed"], **QUIET).then(**self.keep("seed"))
+        save = f"window.easel.save('{self.name}')"
+        swapped = f"(width, height) => ({save}, [height, width])"
+        studio.swap.click(None, sides, sides, js=swapped, **QUIET)
+        studio.dice.click(None, None, parts["seed"], js=f"() => ({save}, '-1')", **QUIET)
+        studio.reuse.click(self.reuse_seed, [self.watch.seen], parts["seed"], **QUIET)
         led = [parts[name] for name in FOLLOWING]
-        parts["model"].input(self.follow, [parts["model"], *led], led, **QUIET).then(**self.keep("model", *FOLLOWING))
-        studio.networks.cards.choose(self.choose, led, [parts["model"], *led], **QUIET).then(
-            **self.keep("model", *FOLLOWING)
-        )
+        parts["model"].input(self.follow, [parts["model"], *led], led, **QUIET)
+        studio.networks.cards.choose(self.choose, led, [parts["model"], *led], **QUIET)
         studio.networks.connect(self.page.model, self.watch.seen, studio.changed)
         later: dict[str, Any] = {"inputs_kwargs": parts, "trigger_mode": "always_last", **AS_TYPED, **QUIET}
         saved = studio.typed.change(self.save_later, None, None, **later)
@@ -153,10 +152,9 @@ class Maker:
             shown = [counter, studio.odd[name]]
             gr.on([part.change for part in of], count, list(of), shown, trigger_mode="always_last", **QUIET)
 
-    def keep(self, *names: str) -> dict[str, Any]:
-        """Return what a listener needs to keep the values of these fields: only they travel."""
-        kept = {name: self.form.components[name] for name in names}
-        return {"fn": self.save, "inputs": None, "outputs": None, "inputs_kwargs": kept, **AS_TYPED, **QUIET}
+    def keeper(self, name: str) -> Callable[[Any], None]:
+        """Return what keeps a value of the field `name`."""
+        return lambda value: self.save(**{name: value})
 
     def load(self, request: gr.Request) -> dict[Component, Any]:
         """Give a fresh page the last values of the form and everything there is to watch."""
@@ -254,16 +252,18 @@ class Maker:
         return self._shown(chosen, seen, request)
 
     def reuse_seed(self, seen: str) -> Any:
-        """Return the seed of the picture the page shows, in the making or finished."""
+        """Return the seed of the picture the page shows, in the making or finished, and keep it."""
         shown = told(Seen, seen)
         picture = self.server.library.get(shown.picture)
         job = self.server.jobs.get(shown.job)
-        if picture is not None:
-            return str(picture.recipe.seed)
-        return str(job.request.seed) if job is not None else gr.skip()
+        if picture is None and job is None:
+            return gr.skip()
+        seed = str(picture.recipe.seed if picture is not None else job.request.seed)  # type: ignore[union-attr]
+        self.save(seed=seed)
+        return seed
 
     def follow(self, model: str, *values: Any) -> Any:
-        """Follow the checkpoint's native size, and its steps and CFG scale where it is made for few."""
+        """Follow the checkpoint's native size, and its steps and CFG scale where it is made for few; keep all that."""
         try:
             file = self.server.catalog.find(model)
         except EaselError:
@@ -273,6 +273,7 @@ class Maker:
     def _taken_over(self, file: ModelFile, *values: Any) -> list[Any]:
         form = dict(zip(FOLLOWING, values, strict=True))
         after = taken_over(file, self.server.catalog.checkpoints(), form)
+        self.save(model=file.name, **{name: after[name] for name in FOLLOWING})
         return [after[name] for name in FOLLOWING]
 
     def choose(

@@ -195,7 +195,7 @@
     // Gradio makes a tab when it is first in front, and the server gives it the form as it was; what is sent comes after that.
     const fresh = !found();
     for (let tries = 0; tries < 100 && !found(); tries++) await new Promise((go) => setTimeout(go, 50));
-    if (fresh) await new Promise((go) => setTimeout(go, 800));
+    for (let tries = 0; fresh && tries < 100 && !restored.has(send); tries++) await new Promise((go) => setTimeout(go, 50));
     const box = found();
     tell(box, `${picture}:${Date.now()}`);
   });

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,10 +50,10 @@ class Painter:
         # What the editor tells of itself sends all of it again and again; the page says when the hand comes to rest.
         self.stroke = gr.Textbox("", visible="hidden", elem_id=f"{form.tab}_stroke")
 
-    def connect(self, picture: gr.Textbox, keep: Mapping[str, Any]) -> None:
-        """Show the picture that the field `picture` names, and keep what is painted on it; `keep` saves the form."""
+    def connect(self, picture: gr.Textbox, keep: Callable[[str], None]) -> None:
+        """Show the picture that the field `picture` names, and `keep` what is painted on it."""
         picture.change(self.begin, [picture, self.painted], self.editor, trigger_mode="always_last", **QUIET)
-        self.settled(self.stroke.change, picture).then(**keep)
+        self.settled(self.stroke.change, picture).then(keep, self.painted, None, **QUIET)
 
     def settled(self, event: Callable[..., Any], picture: gr.Textbox) -> Any:
         """On `event`, bring what is painted to the server and its name into the field; return what comes after.

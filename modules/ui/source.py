@@ -15,6 +15,7 @@ from modules.ui import pieces
 from modules.ui.fields import Form
 from modules.ui.listeners import QUEUED, QUIET
 from modules.ui.maker import Maker
+from modules.ui.opened import when_opened
 from modules.ui.page_words import explain, sentence
 from modules.ui.painter import Painter
 from modules.ui.waiting import awaited
@@ -108,14 +109,14 @@ class SourceMaker(Maker):
         """Connect the picture too: it is shown, one can paint on it, and the size in the form follows it."""
         super().connect()
         parts: dict[str, Any] = dict(self.form.components)
-        self.well.connect(self.keep("init/image"))
-        self.painter.connect(self.well.field, self.keep("painted"))
+        self.well.connect(self.keeper("init/image"))
+        self.painter.connect(self.well.field, self.keeper("painted"))
         sides = [parts["width"], parts["height"]]
         # Only what a person puts there: a form that is restored has the size it had.
         prompt = parts["prompt"]
-        self.describe.click(self.interrogate, self.well.field, prompt, **QUEUED).then(**self.keep("prompt"))
-        self.page.blocks.load(self.can_describe, None, self.describe, **QUIET)
-        self.well.panel.put(self.fit, parts["model"], sides, **QUIET).then(**self.keep("width", "height"))
+        self.describe.click(self.interrogate, self.well.field, prompt, **QUEUED)
+        when_opened(self.can_describe, [self.describe])
+        self.well.panel.put(self.fit, parts["model"], sides, **QUIET)
 
     def can_describe(self) -> Any:
         """Show the button where there is a captioner by now."""
@@ -130,6 +131,7 @@ class SourceMaker(Maker):
             job = self.server.submit_interrogate(make_interrogate({"image": image}))
             found = awaited(self.server, job)
             if caption := self.server.captioned(job):
+                self.save(prompt=caption)
                 return caption
             error = found.error if found is not None else None
             said = sentence(error.key, error.values, words) if error else words.say("ui.caption_waits")
@@ -139,12 +141,14 @@ class SourceMaker(Maker):
         return gr.skip()
 
     def fit(self, model: str, event: gr.EventData) -> Any:
-        """Return the width and height that suit a picture that was just put there."""
+        """Return the width and height that suit a picture that was just put there, and keep them."""
         try:
             image = self.opened(str(dict(event._data or {}).get("name", "")))
         except BadRequest:
             return gr.skip()
-        return list(suiting(image.width, image.height, self.studio.native_size(model or "")))
+        width, height = suiting(image.width, image.height, self.studio.native_size(model or ""))
+        self.save(width=width, height=height)
+        return [width, height]
 
 
 def suiting(width: int, height: int, native: int) -> tuple[int, int]:

@@ -116,10 +116,10 @@ class Units:
                 add(name, gr.Dropdown(shown, value=first, label=label, elem_id=said(name), min_width=0))
         return Unit(well, many, parts, sliders, draw, hint)
 
-    def connect(self, keep: Callable[[str], Mapping[str, Any]]) -> None:
-        """Connect the units; `keep` returns what a listener needs to keep a field."""
+    def connect(self, keeper: Callable[[str], Callable[[str], None]]) -> None:
+        """Connect the units; `keeper` returns what keeps the field of that name."""
         for place, unit in enumerate(self.units):
-            unit.well.connect(keep(f"unit_{place}/image"))
+            unit.well.connect(keeper(f"unit_{place}/image"))
             unit.many.connect()
             unit.parts["preprocessor"].change(self.numbers, unit.parts["preprocessor"], unit.sliders, **QUIET)
             told_by = [unit.well.field, unit.parts["preprocessor"], unit.parts["resolution"], *unit.sliders]

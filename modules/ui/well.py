@@ -1,8 +1,7 @@
 """A place for a picture: dropped, pasted, chosen or sent there, kept by the server, and found again after a reload."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 
@@ -38,10 +37,14 @@ class Well:
             elem_classes="panel",
         )
 
-    def connect(self, keep: Mapping[str, Any]) -> None:
-        """Show the picture whenever the field has another name; `keep` keeps the name."""
-        self.field.change(self.show, self.field, self.panel, trigger_mode="always_last", **QUIET)
-        self.field.change(**keep)
+    def connect(self, keep: Callable[[str], None]) -> None:
+        """Show the picture whenever the field has another name, and `keep` the name."""
+
+        def shown(name: str, request: gr.Request) -> str:
+            keep(name)
+            return self.show(name, request)
+
+        self.field.change(shown, self.field, self.panel, trigger_mode="always_last", **QUIET)
 
     def show(self, name: str, request: gr.Request) -> str:
         """Return the panel with the picture `name`."""

@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
+from modules.words import load_words
 from tests.floors import ROOT
 
 CHROMIUM = "/usr/bin/chromium"
@@ -38,19 +39,27 @@ PHONE: dict[str, Any] = {
     "device_scale_factor": 2,
 }
 GRADIO = "No draw texture found for layer"  # what its editor says of a layer that it is given, and then shows
+RESTORED = ("txt2img", "img2img", "inpaint", "controlnet", "extras", "pnginfo")  # tabs that keep their last values
+LANGUAGES = (load_words("en"), load_words("ko"))
 PATIENCE = 120_000  # milliseconds; the machine may be busy
 
 
 def front(page: Page, name: str) -> None:
-    """Bring the tab of that name to the front; one that finds no room on the page lies in a menu."""
+    """Bring the tab of that name to the front and wait until it has its last values.
+
+    A tab that finds no room on the page lies in a menu.
+    """
     expect(page.locator("#tabs [role=tab]").first).to_be_visible(timeout=PATIENCE)
     page.wait_for_timeout(400)  # until it is known how many find room
     tab = page.locator("#tabs").get_by_role("tab", name=name, exact=True)
     if tab.count():
         tab.first.click(timeout=PATIENCE)
-        return
-    page.locator("#tabs .overflow-menu > button").first.click()
-    page.locator("#tabs .overflow-menu").get_by_role("button", name=name, exact=True).click()
+    else:
+        page.locator("#tabs .overflow-menu > button").first.click()
+        page.locator("#tabs .overflow-menu").get_by_role("button", name=name, exact=True).click()
+    found = next((each for each in RESTORED if name in (words.say(f"ui.tab_{each}") for words in LANGUAGES)), None)
+    if found:
+        page.wait_for_function(f"window.easel.restored.has('{found}')", timeout=PATIENCE)
 
 
 class Studio:

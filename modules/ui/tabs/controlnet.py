@@ -56,4 +56,4 @@ class ControlNet(Maker):
     def connect(self) -> None:
         """Connect the components."""
         super().connect()
-        self.units.connect(self.keep)
+        self.units.connect(self.keeper)

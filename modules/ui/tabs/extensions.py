@@ -6,8 +6,8 @@ import gradio as gr
 
 from modules.hooks import hookimpl
 from modules.plugins import Extension
-from modules.ui.listeners import QUIET
 from modules.ui.markup import Html, element
+from modules.ui.opened import when_opened
 from modules.ui.tab import Page, Tab
 from modules.words import Words
 
@@ -27,7 +27,7 @@ def build(page: Page) -> None:
             page.server.plugins.extensions, str(page.server.settings.extensions or ""), page.words.heard(request)
         )
 
-    page.blocks.load(show, None, shown, **QUIET)
+    when_opened(show, [shown])
 
 
 def listing(extensions: Sequence[Extension], folder: str, words: Words) -> Html:

@@ -17,6 +17,7 @@ from modules.ui.device import device_of
 from modules.ui.extras_panel import RESULT, result
 from modules.ui.listeners import QUEUED, QUIET
 from modules.ui.markup import Html, element
+from modules.ui.opened import when_opened
 from modules.ui.page_words import explain
 from modules.ui.panel import panel
 from modules.ui.pile import Brought, Pile, brought
@@ -182,7 +183,7 @@ class ExtrasTab:
         self.result.act(self.pick, self.job, self.result, **QUIET)
         self.parts["mode"].change(self.show, self.parts["mode"], [self.by, self.to], **QUIET)
         fresh = [*self.pile.outputs, self.listed, *self.watched, self.lacking, *self.parts.values()]
-        self.page.blocks.load(self.load, None, fresh, **QUIET)
+        when_opened(self.load, fresh).success(None, None, None, js=f"() => window.easel.restore('{NAME}')", **QUIET)
 
     def load(self, request: gr.Request) -> Any:
         """Show a fresh page the last job, its pictures, and the form as it was then."""

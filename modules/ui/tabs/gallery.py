@@ -10,8 +10,8 @@ import gradio as gr
 
 from modules.hooks import hookimpl
 from modules.ui import gallery_panel
-from modules.ui.listeners import QUIET
 from modules.ui.markup import Html, element
+from modules.ui.opened import when_opened
 from modules.ui.page_words import PageWords
 from modules.ui.tab import Page, Tab
 from modules.words import Words
@@ -31,7 +31,7 @@ def build(page: Page) -> None:
     with gr.Column(elem_id=NAME, min_width=0):
         board, views = _panel("board", "gallery.js"), _panel("views", "gallery_views.js")
     frame = _Frame(page.words)
-    page.blocks.load(frame.load, None, [board, views], **QUIET)
+    when_opened(frame.load, [board, views])
 
 
 class _Frame:

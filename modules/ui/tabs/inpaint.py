@@ -110,7 +110,7 @@ class Inpaint(SourceMaker):
     def connect(self) -> None:
         """Connect the components."""
         super().connect()
-        self.uploaded.connect(self.keep("uploaded_mask"))
+        self.uploaded.connect(self.keeper("uploaded_mask"))
 
     def _switch(self, form: Form, field: str, label: str) -> None:
         form.add(field, gr.Checkbox(False, label=self.words(label), elem_id=_id(field), min_width=0))

@@ -14,6 +14,7 @@ from modules.tasks import FORMS, METHODS, Convert, FileTask, Merge, make_file_ta
 from modules.ui import pieces, result_panel, top
 from modules.ui.device import device_of
 from modules.ui.listeners import QUEUED, QUIET
+from modules.ui.opened import when_opened
 from modules.ui.page_words import explain
 from modules.ui.panel import panel
 from modules.ui.tab import Page, Tab
@@ -133,7 +134,7 @@ class Merger:
         method = self.parts["method"]
         shown = [self.parts["second"], self.parts["third"], self.parts["multiplier"], self.formula]
         method.change(self.show, method, shown, **QUIET)
-        self.page.blocks.load(self.load, None, [*watched, *self.lists], **QUIET)
+        when_opened(self.load, [*watched, *self.lists])
         self.page.top.refresh.click(self.renewed, self.lists, self.lists, **QUIET)
 
     def load(self, request: gr.Request) -> Any:

@@ -19,6 +19,7 @@ from modules.ui import downloads_panel, memory_panel, models_panel, pieces
 from modules.ui.listeners import QUEUED, QUIET
 from modules.ui.memory_panel import Ram
 from modules.ui.models_view import ROWS, Listing, Table, listing, unpacked
+from modules.ui.opened import when_opened
 from modules.ui.page_words import explain
 from modules.ui.tab import Page, Tab
 from modules.words import Words
@@ -71,7 +72,7 @@ class Models:
         """Connect the panels to their handlers."""
         panels, outputs = self.panels, self.outputs
         told_by, asked = [self.table, self.seen], [self.table, *outputs]
-        self.page.blocks.load(self.load, None, asked, **QUIET)
+        when_opened(self.load, asked)
         panels["memory"].tick(self.tick, told_by, outputs, **QUIET)
         panels["add"].ask(self.ask, None, panels["hint"], trigger_mode="multiple", **QUIET)
         for name in ("bar", "table"):

@@ -18,6 +18,7 @@ from modules.ui.device import device_of
 from modules.ui.fields import Form
 from modules.ui.listeners import QUEUED, QUIET
 from modules.ui.markup import Html
+from modules.ui.opened import when_opened
 from modules.ui.page_words import explain
 from modules.ui.panel import panel
 from modules.ui.pnginfo_panel import NAME
@@ -70,15 +71,14 @@ class PngInfo:
     def connect(self) -> None:
         """Connect the components to their handlers."""
         field = self.well.field
-        kept = {FIELD: field}
-        self.well.connect({"fn": self.keep, "inputs": None, "outputs": None, "inputs_kwargs": kept, **QUIET})
+        self.well.connect(lambda name: self.keep(**{FIELD: name}))
         field.change(self.show, field, [self.about, self.offer, *self.watched], trigger_mode="always_last", **QUIET)
         self.arrival.change(self.arrive, self.arrival, field, **QUIET)
         self.offer.act(self.make, field, self.watched, trigger_mode="once", **QUEUED)
         self.result.act(self.act, [self.job, field], self.watched, trigger_mode="multiple", **QUEUED)
         self.timer.tick(self.look, [self.job, self.seen, field], self.watched, **QUIET)
         self.page.timers[NAME] = self.timer
-        self.page.blocks.load(self.load, None, field, **QUIET)
+        when_opened(self.load, [field]).success(None, None, None, js=f"() => window.easel.restore('{NAME}')", **QUIET)
 
     def load(self) -> Any:
         """Show a fresh page the picture that was looked at last."""
