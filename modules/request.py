@@ -47,6 +47,7 @@ class InitImage(_Part):
     background: str = Field("#ffffff", pattern="^#[0-9a-fA-F]{6}$")  # what shows through where it is transparent
     color_correction: bool = False  # give the result the colours of the picture
     noise_multiplier: float = Field(1.0, ge=0, le=1.5)  # of the noise that is laid over it
+    mask_weight: float = Field(1.0, ge=0, le=1)  # how far a mask hides it from a checkpoint for inpainting
     image_cfg_scale: float = Field(1.5, ge=0, le=3)  # how much it counts for a checkpoint that follows a picture
 
 
@@ -170,6 +171,7 @@ class Sampling(_Part):
     rho: float = Field(default=0.0, ge=0, le=100)  # how the levels crowd at the end; 0: the schedule's own
     discard_penultimate: bool = False  # one level more is made, and the last before 0 left out
     sgm_noise_multiplier: bool = False  # begin with noise as strong as a picture and noise are together
+    extra_noise: float = Field(default=0.0, ge=0, le=1)  # laid over a picture on top of its first level's
 
     @property
     def numbers(self) -> dict[str, float]:

@@ -32,6 +32,7 @@ from modules.request import (
     limits,
 )
 
+MASK_WEIGHT = "Conditional mask weight"
 _NUMBERS: Mapping[str, tuple[type[BaseModel], str]] = MappingProxyType(
     {
         "Steps": (Request, "steps"),
@@ -62,6 +63,7 @@ _NUMBERS: Mapping[str, tuple[type[BaseModel], str]] = MappingProxyType(
         "SD upscale factor": (Tiles, "tiles/scale"),
         "Denoising strength": (InitImage, "init/denoising_strength"),
         "Noise multiplier": (InitImage, "init/noise_multiplier"),
+        MASK_WEIGHT: (InitImage, "init/mask_weight"),
         "Image CFG scale": (InitImage, "init/image_cfg_scale"),
         "Mask blur": (Mask, "mask/blur"),
         "Masked area padding": (Mask, "mask/padding"),
@@ -128,7 +130,9 @@ _USUAL = MappingProxyType(
 _SECOND = MappingProxyType({"Hires resize-1": "0", "Hires resize-2": "0", "Hires steps": "0", "Hires CFG Scale": "0"})
 _BY_STEPS = (1, 8)  # A1111's first version whose refiner went by noise levels
 _VERSION = re.compile(r"v(\d{1,3})\.(\d{1,3})\b")
-_INIT = MappingProxyType({"Resize mode": "Just resize", "Noise multiplier": "1", "Color correction": "False"})
+_INIT = MappingProxyType(
+    {"Resize mode": "Just resize", "Noise multiplier": "1", MASK_WEIGHT: "1", "Color correction": "False"}
+)
 _MASK = MappingProxyType(
     {
         "Mask mode": "Inpaint masked",
@@ -191,6 +195,8 @@ def values_of(fields: Mapping[str, str]) -> tuple[dict[str, Any], list[Left]]:
     if values["hires_on"]:  # then it is the second pass's, and no picture was painted over
         known["Hires strength"] = known.pop("Denoising strength", "0.7")
         known = {**_SECOND, **known}
+    if "Denoising strength" not in known:  # A1111 says it of every picture that a checkpoint for inpainting makes
+        known.pop(MASK_WEIGHT, None)
     given = {**_USUAL, **as_it_was(fields), **known}
     given = (dict(_INIT) if "Denoising strength" in known else {}) | given
     given = (dict(_MASK) if "Mask blur" in fields else {}) | given

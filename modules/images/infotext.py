@@ -51,6 +51,7 @@ SAMPLING = MappingProxyType(
         "rho": "Schedule rho",
         "discard_penultimate": "Discard penultimate sigma",
         "sgm_noise_multiplier": "SGM noise multiplier",
+        "extra_noise": "Extra noise",
     }
 )  # number of `Sampling` -> its entry
 PASSES = MappingProxyType({"first": "first pass", "second": "second pass", "both": "both passes"})
@@ -244,6 +245,8 @@ def _painted_over(recipe: Recipe) -> dict[str, str]:
         entries["Resize mode"] = RESIZES[recipe.init.resize_mode]
     if recipe.init.noise_multiplier != 1:
         entries["Noise multiplier"] = _number(recipe.init.noise_multiplier)
+    if recipe.init.mask_weight != 1:
+        entries["Conditional mask weight"] = _number(recipe.init.mask_weight)
     if recipe.init.image_cfg_scale != InitImage.model_fields["image_cfg_scale"].default:
         entries["Image CFG scale"] = _number(recipe.init.image_cfg_scale)
     if recipe.init.background != InitImage.model_fields["background"].default:

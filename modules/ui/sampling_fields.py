@@ -28,6 +28,7 @@ def sampling_fields(form: Form, words: PageWords) -> None:
         _box(form, "rho", words("rho"), 0.1)
         _switch(form, "discard_penultimate", words("discard_penultimate"))
         _switch(form, "sgm_noise_multiplier", words("sgm_noise_multiplier"))
+        _box(form, "extra_noise", words("extra_noise"), 0.01)
 
 
 def _box(form: Form, name: str, label: Any, step: float) -> None:

@@ -92,6 +92,7 @@ def test_cfg_plus_plus_contrasts_at_every_scale(engine: Engine) -> None:
         ({"rho": 3}, {"schedule": "Karras"}),
         ({"discard_penultimate": True}, {}),
         ({"sgm_noise_multiplier": True}, {}),
+        ({"extra_noise": 0.2}, {"hires": {"scale": 1.5}}),
     ],
 )
 def test_each_number_changes_the_picture_and_is_written_down(
@@ -111,6 +112,7 @@ def test_each_number_changes_the_picture_and_is_written_down(
         ({"sigma_min": 0.5, "sigma_max": 10, "rho": 3}, {"schedule": "Uniform"}),
         ({"discard_penultimate": True, "s_churn": 5}, {"sampler": "DPM2 a"}),
         ({"eta_ddim": 0.5}, {"sampler": "Euler a"}),
+        ({"extra_noise": 0.5}, {}),
     ],
 )
 def test_what_a_sampler_or_schedule_does_not_know_changes_nothing_and_is_not_written_down(

@@ -52,6 +52,7 @@ def test_a_text_of_the_reference_fills_a_form() -> None:
         "init/denoising_strength": 0.4,
         "init/resize_mode": "crop",
         "init/noise_multiplier": 1.0,
+        "init/mask_weight": 1.0,
         "init/color_correction": False,
         "mask/blur": 8,
         "mask/invert": True,
@@ -161,6 +162,13 @@ def test_numbers_of_samplers_and_schedules_are_taken_over_and_are_as_usual_where
     )
     _, left = said("p\nSteps: 1, Seed: 2, Sigma churn: 1e9, Model: m")
     assert [each.values["entry"] for each in left] == ["Sigma churn"] and "100" in str(left[0].values["allowed"])
+
+
+def test_what_a_mask_hides_counts_for_pictures_that_were_painted_over() -> None:
+    text = "p\nSteps: 1, Seed: 2, Model: inpainting, Conditional mask weight: 0.5"
+    assert said(f"{text}, Denoising strength: 0.4")[0]["init/mask_weight"] == 0.5
+    values, left = said(text)
+    assert left == [] and not any(name.startswith("init/") for name in values)
 
 
 def test_what_tempers_guidance_is_taken_over() -> None:

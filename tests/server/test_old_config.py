@@ -21,10 +21,15 @@ DETAILS = (
 )
 SHARED = ("model", "vae", "clip_skip", "prompt", "negative_prompt", "steps", "width", "height", "seed", "sampler")
 MORE = ("schedule", "cfg_scale", "batch_count", "batch_size", "noise_source", "seed_delta", "variation/seed", *DETAILS)
+OVER = ("init/noise_multiplier", "init/mask_weight")
 FORMS = {
     "txt2img": frozenset((*SHARED, *MORE, "hires_on", "hires/upscaler", "hires/scale", "hires/sampler", "hires/width")),
-    "img2img": frozenset((*SHARED, *MORE, "init/color_correction", "init/background", "init/resize_mode", "scale_by")),
-    "inpaint": frozenset((*SHARED, *MORE, "init/denoising_strength", "mask/fill", "mask/invert", "init/resize_mode")),
+    "img2img": frozenset(
+        (*SHARED, *MORE, *OVER, "init/color_correction", "init/background", "init/resize_mode", "scale_by")
+    ),
+    "inpaint": frozenset(
+        (*SHARED, *MORE, *OVER, "init/denoising_strength", "mask/fill", "mask/invert", "init/resize_mode")
+    ),
 }
 
 
@@ -278,3 +283,15 @@ def test_what_samplers_and_guidance_are_told_becomes_a_default_too(server: Serve
     assert {name: kept[name] for name in wanted} == wanted
     take(server, {"pad_cond_uncond": False, "pad_cond_uncond_v0": False})
     assert server.forms.defaults("local", "txt2img")["pad_conds"] == "off"
+
+
+def test_what_is_laid_over_a_picture_becomes_a_default_of_what_paints_over_one(server: Server) -> None:
+    old = {"initial_noise_multiplier": 0.9, "inpainting_mask_weight": 0.5, "img2img_extra_noise": 0.05}
+    report = take(server, old)
+    assert refused(report) == {} and report.none == {}
+    for tab in FORMS:
+        kept = server.forms.defaults("local", tab)
+        assert kept["sampling/extra_noise"] == 0.05
+        over = {name: kept[name] for name in OVER if name in kept}
+        wanted = {"init/noise_multiplier": 0.9, "init/mask_weight": 0.5}
+        assert over == ({} if tab == "txt2img" else wanted)

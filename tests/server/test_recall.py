@@ -118,6 +118,7 @@ inits = st.builds(
     background=st.sampled_from(["#ffffff", "#12ab34"]),
     color_correction=st.booleans(),
     noise_multiplier=share(1.5),
+    mask_weight=share(1),
     image_cfg_scale=share(3),
 )
 masks = st.builds(
@@ -150,6 +151,7 @@ numbers = st.builds(
     rho=share(100),
     discard_penultimate=st.booleans(),
     sgm_noise_multiplier=st.booleans(),
+    extra_noise=share(1),
 )
 guidances = st.builds(
     Guidance, rescale=share(1), skip_early=share(1), s_min_uncond=st.floats(0.01, 15), s_min_uncond_all=st.booleans()
