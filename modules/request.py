@@ -169,8 +169,11 @@ class Sampling(_Part):
     sigma_min: float = Field(default=0.0, ge=0, le=100)  # the schedule's last level before 0; 0: the model's own
     sigma_max: float = Field(default=0.0, ge=0, le=10_000)  # its first one
     rho: float = Field(default=0.0, ge=0, le=100)  # how the levels crowd at the end; 0: the schedule's own
+    beta_dist_alpha: float = Field(default=0.6, ge=0.01, le=1)  # how the levels of Beta crowd at the end
+    beta_dist_beta: float = Field(default=0.6, ge=0.01, le=1)  # and at the beginning
     discard_penultimate: bool = False  # one level more is made, and the last before 0 left out
     sgm_noise_multiplier: bool = False  # begin with noise as strong as a picture and noise are together
+    quantize: bool = False  # the network is told the nearest of the times that it was trained on
     extra_noise: float = Field(default=0.0, ge=0, le=1)  # laid over a picture on top of its first level's
 
     @property

@@ -471,7 +471,7 @@ class Engine:
         ways = [(request.sampler, request.schedule)]
         ways += [(request.hires.sampler, request.hires.schedule)] if request.hires else []
         counted = {"sgm_noise_multiplier"} if request.init is None else set()
-        counted |= {"extra_noise"} if request.init or request.hires else set()
+        counted |= {"quantize", "extra_noise"} if request.init or request.hires else {"quantize"}
         for name, label in ways:
             sampler = self.samplers[name]
             schedule = self.schedules[sampler.schedule if label == AUTOMATIC else label]

@@ -14,7 +14,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 from modules.images import infotext
-from modules.images.versions import ALIASES, as_it_was
+from modules.images.versions import SPELLINGS, as_it_was
 from modules.request import (
     PROMPT_LENGTH,
     SIZE,
@@ -151,7 +151,7 @@ _ASIDE = frozenset(
         *("Diffusers", "VAE Encoder", "VAE Decoder", "VAE dtype", "Memory ladder", "Init image hash"),
         *("Batch size", "Batch pos", "Hires upscaler", "Hires sampler", "Hires schedule type"),
         *("Hires checkpoint", "Hires prompt", "Hires negative prompt", "Refiner"),
-        *("SD upscale upscaler", "SD upscale tile-1", "SD upscale tile-2", *ALIASES),
+        *("SD upscale upscaler", "SD upscale tile-1", "SD upscale tile-2", *SPELLINGS),
     )
 )
 _UNIT = re.compile(r"ControlNet (\d)")

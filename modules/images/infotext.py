@@ -52,6 +52,9 @@ SAMPLING = MappingProxyType(
         "discard_penultimate": "Discard penultimate sigma",
         "sgm_noise_multiplier": "SGM noise multiplier",
         "extra_noise": "Extra noise",
+        "beta_dist_alpha": "Beta scheduler alpha",
+        "beta_dist_beta": "Beta scheduler beta",
+        "quantize": "Quantized timesteps",
     }
 )  # number of `Sampling` -> its entry
 PASSES = MappingProxyType({"first": "first pass", "second": "second pass", "both": "both passes"})

@@ -27,7 +27,8 @@ ENDS = frozenset({"sigma_min", "sigma_max"})
 class Schedule:
     """A named way to choose levels: `sigmas(n, prediction)` returns n + 1 falling floats that end at 0, for n >= 1.
 
-    `takes` names the numbers of `request.Sampling` that `sigmas` takes by name: other ends than the network's, and rho.
+    `takes` names the numbers of `request.Sampling` that `sigmas` takes by name: other ends than the network's, rho, and
+    what else a schedule may be bent by.
     """
 
     name: str
@@ -174,11 +175,20 @@ def align_your_steps(n: int, prediction: Prediction) -> list[float]:
 
 
 def beta(
-    n: int, prediction: Prediction, a: float = 0.6, b: float = 0.6, sigma_min: float = 0.0, sigma_max: float = 0.0
+    n: int,
+    prediction: Prediction,
+    beta_dist_alpha: float = 0.6,
+    beta_dist_beta: float = 0.6,
+    sigma_min: float = 0.0,
+    sigma_max: float = 0.0,
 ) -> list[float]:
-    """Place sigmas at even quantiles of the Beta(a, b) distribution (Lee et al. 2024), dense at both ends."""
+    """Place sigmas at even quantiles of the Beta distribution (Lee et al. 2024), dense at both ends.
+
+    The smaller alpha is, the denser they are at the end, and the smaller beta is, at the beginning; at 1 they are even.
+    """
     low, high = _ends(prediction, sigma_min, sigma_max)
-    return _whole(high, [low + float(betaincinv(a, b, 1 - part)) * (high - low) for part in _ramp(n)])
+    places = (float(betaincinv(beta_dist_alpha, beta_dist_beta, 1 - part)) for part in _ramp(n))
+    return _whole(high, [low + place * (high - low) for place in places])
 
 
 @hookimpl
@@ -196,5 +206,5 @@ def schedules() -> Sequence[Schedule]:
         Schedule("simple", "Simple", simple),
         Schedule("normal", "Normal", normal, takes=ENDS),
         Schedule("ddim", "DDIM", ddim),
-        Schedule("beta", "Beta", beta, takes=ENDS),
+        Schedule("beta", "Beta", beta, takes=ENDS | {"beta_dist_alpha", "beta_dist_beta"}),
     ]

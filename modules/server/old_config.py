@@ -61,6 +61,8 @@ FIELDS: Mapping[str, str] = MappingProxyType(
         "always_discard_next_to_last_sigma": "sampling/discard_penultimate",
         **{name: f"sampling/{name}" for name in ("eta_ddim", "s_churn", "s_tmin", "s_tmax", "s_noise")},
         **{name: f"sampling/{name}" for name in ("sigma_min", "sigma_max", "rho", "sgm_noise_multiplier")},
+        **{name: f"sampling/{name}" for name in ("beta_dist_alpha", "beta_dist_beta")},
+        "enable_quantization": "sampling/quantize",
         "skip_early_cond": "guidance/skip_early",
         "s_min_uncond": "guidance/s_min_uncond",
         "s_min_uncond_all": "guidance/s_min_uncond_all",
@@ -78,6 +80,12 @@ CHOSEN: Mapping[str, Mapping[bool, str | None]] = MappingProxyType(
         "pad_cond_uncond": MappingProxyType({True: "chunks", False: "off"}),
         "pad_cond_uncond_v0": MappingProxyType({True: "v0", False: None}),
     }
+)
+
+
+# A switch of A1111 that means numbers here, of those that the file does not set itself.
+MEANT: Mapping[str, Mapping[str, float]] = MappingProxyType(
+    {"use_old_karras_scheduler_sigmas": MappingProxyType({"sigma_min": 0.1, "sigma_max": 10.0})}
 )
 
 
@@ -161,6 +169,7 @@ def take_over(text: str, house: House, owner: str, forms: Mapping[str, Collectio
     options = _Options(house, report)
     defaults = _Defaults(house, owner, forms, report)
     later: list[tuple[str, Any]] = []
+    meant: list[tuple[str, float, str]] = []
     for key, value in values.items():
         if key in CHOSEN and isinstance(value, bool):
             value = CHOSEN[key][value]
@@ -171,6 +180,8 @@ def take_over(text: str, house: House, owner: str, forms: Mapping[str, Collectio
             _control(key, value, defaults, report)
         elif key in FIELDS:
             later.append((key, value))
+        elif key in MEANT:
+            meant += [(key, new, FIELDS[name]) for name, new in MEANT[key].items() if value and not values.get(name)]
         elif option is not None and key in option.a1111:
             options.take(key, value, option)
         else:
@@ -178,6 +189,8 @@ def take_over(text: str, house: House, owner: str, forms: Mapping[str, Collectio
     options.apply()
     for key, value in later:  # once it is known what the row on top will hold
         defaults.take(key, value, FIELDS[key], forms, SHARED if key in SHARED else ())
+    for key, new, name in meant:
+        defaults.take(key, new, name, forms)
     defaults.keep()
     return report
 

@@ -26,8 +26,12 @@ def sampling_fields(form: Form, words: PageWords) -> None:
             _box(form, "sigma_min", words("sigma_min"), 0.001)
             _box(form, "sigma_max", words("sigma_max"), 0.001)
         _box(form, "rho", words("rho"), 0.1)
+        with gr.Row(elem_classes="line two"):
+            _box(form, "beta_dist_alpha", words("beta_dist_alpha"), 0.01)
+            _box(form, "beta_dist_beta", words("beta_dist_beta"), 0.01)
         _switch(form, "discard_penultimate", words("discard_penultimate"))
         _switch(form, "sgm_noise_multiplier", words("sgm_noise_multiplier"))
+        _switch(form, "quantize", words("quantize"))
         _box(form, "extra_noise", words("extra_noise"), 0.01)
 
 

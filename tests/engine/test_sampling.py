@@ -90,6 +90,9 @@ def test_cfg_plus_plus_contrasts_at_every_scale(engine: Engine) -> None:
         ({"sigma_min": 0.5}, {"schedule": "Karras"}),
         ({"sigma_max": 10}, {"schedule": "Exponential"}),
         ({"rho": 3}, {"schedule": "Karras"}),
+        ({"beta_dist_alpha": 0.3}, {"schedule": "Beta"}),
+        ({"beta_dist_beta": 0.9}, {"schedule": "Beta"}),
+        ({"quantize": True}, {"schedule": "Karras"}),
         ({"discard_penultimate": True}, {}),
         ({"sgm_noise_multiplier": True}, {}),
         ({"extra_noise": 0.2}, {"hires": {"scale": 1.5}}),
@@ -110,6 +113,7 @@ def test_each_number_changes_the_picture_and_is_written_down(
     [
         ({"eta": 0.5, "eta_ddim": 0.5, "s_churn": 5, "s_noise": 0.9, "rho": 3}, {"schedule": "Exponential"}),
         ({"sigma_min": 0.5, "sigma_max": 10, "rho": 3}, {"schedule": "Uniform"}),
+        ({"beta_dist_alpha": 0.3, "beta_dist_beta": 0.9}, {"schedule": "Karras"}),
         ({"discard_penultimate": True, "s_churn": 5}, {"sampler": "DPM2 a"}),
         ({"eta_ddim": 0.5}, {"sampler": "Euler a"}),
         ({"extra_noise": 0.5}, {}),
@@ -136,7 +140,16 @@ def test_ends_that_are_no_ends_are_refused_in_words(engine: Engine, asked: dict[
         make(engine, schedule="Karras", sampling=asked)
 
 
-@pytest.mark.parametrize(("schedule", "rho"), [("Karras", 1e-3), ("Polyexponential", 100.0)])
-def test_levels_that_no_number_can_tell_apart_are_refused_in_words(engine: Engine, schedule: str, rho: float) -> None:
+@pytest.mark.parametrize(
+    ("schedule", "asked"),
+    [
+        ("Karras", {"rho": 1e-3}),
+        ("Polyexponential", {"rho": 100.0}),
+        ("Beta", {"beta_dist_alpha": 0.01, "beta_dist_beta": 0.01}),
+    ],
+)
+def test_levels_that_no_number_can_tell_apart_are_refused_in_words(
+    engine: Engine, schedule: str, asked: dict[str, float]
+) -> None:
     with pytest.raises(BadRequest, match=f"The schedule type {schedule} has no"):
-        make(engine, schedule=schedule, steps=10, sampling={"rho": rho})
+        make(engine, schedule=schedule, steps=10, sampling=asked)

@@ -24,7 +24,15 @@ def when(sigma: float) -> float:
     return float(np.interp(np.log(sigma), np.log(TABLE), np.arange(1000)))
 
 
-def published(name: str, n: int, low: float = LOW, high: float = HIGH, rho: float | None = None) -> list[float]:
+def published(
+    name: str,
+    n: int,
+    low: float = LOW,
+    high: float = HIGH,
+    rho: float | None = None,
+    alpha: float = 0.6,
+    beta: float = 0.6,
+) -> list[float]:
     """The n levels of a schedule between these ends, and 0."""
     ramp, rest = np.linspace(0, 1, n), np.arange(n) / n
     top, bottom = when(high), when(low)
@@ -40,7 +48,7 @@ def published(name: str, n: int, low: float = LOW, high: float = HIGH, rho: floa
         "exponential": np.exp(np.linspace(np.log(high), np.log(low), n)),
         "polyexponential": np.exp((1 - ramp) ** bend * (np.log(high) - np.log(low)) + np.log(low)),
         "kl_optimal": np.tan(rest * np.arctan(low) + (1 - rest) * np.arctan(high)),
-        "beta": low + stats.beta.ppf(1 - ramp, 0.6, 0.6) * (high - low),
+        "beta": low + stats.beta.ppf(1 - ramp, alpha, beta) * (high - low),
         "align_your_steps": np.exp(np.interp(ramp, np.linspace(0, 1, 11), np.log(ALIGNED))),
     }
     return [*every[name].tolist(), 0.0]

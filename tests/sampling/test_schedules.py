@@ -94,6 +94,17 @@ def test_rho_says_how_the_levels_crowd(schedule: Schedule) -> None:
         assert tuned is schedule
 
 
+@pytest.mark.parametrize(("alpha", "beta"), [(0.4, 0.6), (0.6, 1.0), (1.0, 1.0)])
+@pytest.mark.parametrize("schedule", schedules.schedules(), ids=NAMES)
+def test_beta_is_of_the_shape_asked_for(schedule: Schedule, alpha: float, beta: float) -> None:
+    tuned = schedule.tuned(Sampling(beta_dist_alpha=alpha, beta_dist_beta=beta))
+    if schedule.name == "beta":
+        wanted = published("beta", 9, alpha=alpha, beta=beta)
+        np.testing.assert_allclose(tuned.sigmas(9, EPS), wanted, rtol=1e-9)
+    else:
+        assert tuned is schedule
+
+
 def test_a_flow_has_nothing_above_its_highest_level() -> None:
     for schedule in schedules.schedules():
         sigmas = schedule.tuned(Sampling(sigma_max=14.6)).sigmas(9, Flow())

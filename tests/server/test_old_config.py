@@ -295,3 +295,13 @@ def test_what_is_laid_over_a_picture_becomes_a_default_of_what_paints_over_one(s
         over = {name: kept[name] for name in OVER if name in kept}
         wanted = {"init/noise_multiplier": 0.9, "init/mask_weight": 0.5}
         assert over == ({} if tab == "txt2img" else wanted)
+
+
+def test_old_levels_of_noise_are_taken_as_their_numbers_where_there_are_no_others(server: Server) -> None:
+    old = {"use_old_karras_scheduler_sigmas": True, "sigma_min": 0.0, "sigma_max": 12.0, "beta_dist_alpha": 0.5}
+    report = take(server, old)
+    assert refused(report) == {} and report.none == {}
+    kept = server.forms.defaults("local", "txt2img")
+    assert (kept["sampling/sigma_min"], kept["sampling/sigma_max"]) == (0.1, 12.0)
+    assert kept["sampling/beta_dist_alpha"] == 0.5
+    assert take(server, {"use_old_karras_scheduler_sigmas": False}).taken == []
