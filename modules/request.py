@@ -173,11 +173,16 @@ class Sampling(_Part):
     beta_dist_beta: float = Field(default=0.6, ge=0.01, le=1)  # and at the beginning
     discard_penultimate: bool = False  # one level more is made, and the last before 0 left out
     sgm_noise_multiplier: bool = False  # begin with noise as strong as a picture and noise are together
+    ddim_discretize: Literal["uniform", "quad"] = "uniform"  # how the schedule DDIM chooses its timesteps
+    uni_pc_variant: Literal["bh1", "bh2", "vary_coeff"] = "bh1"  # how UniPC weighs what it knows
+    uni_pc_skip_type: Literal["time_uniform", "time_quadratic", "logSNR"] = "time_uniform"  # its own schedule
+    uni_pc_order: int = Field(default=3, ge=1, le=50)  # how many guesses it looks at
+    uni_pc_lower_order_final: bool = True  # at the last steps fewer
     quantize: bool = False  # the network is told the nearest of the times that it was trained on
     extra_noise: float = Field(default=0.0, ge=0, le=1)  # laid over a picture on top of its first level's
 
     @property
-    def numbers(self) -> dict[str, float]:
+    def numbers(self) -> dict[str, float | str]:
         """The numbers that are not as usual, by name."""
         fields = type(self).model_fields.items()
         return {name: getattr(self, name) for name, info in fields if getattr(self, name) != info.default}

@@ -455,9 +455,9 @@ class Engine:
         )
 
     def _ways(self, request: Request, sampler: str, schedule: str) -> tuple[Sampler, Schedule]:
-        found = self.samplers[sampler]
+        found = self.samplers[sampler].tuned(request.sampling)
         chosen = self.schedules[found.schedule if schedule == AUTOMATIC else schedule]
-        return found.tuned(request.sampling), chosen.tuned(request.sampling)
+        return found, chosen.tuned(request.sampling)
 
     def _adaptive(self, request: Request) -> bool:
         """Tell whether a sampler sees one picture at a time."""
@@ -474,8 +474,10 @@ class Engine:
         counted |= {"quantize", "extra_noise"} if request.init or request.hires else {"quantize"}
         for name, label in ways:
             sampler = self.samplers[name]
-            schedule = self.schedules[sampler.schedule if label == AUTOMATIC else label]
+            usual = sampler.tuned(request.sampling).schedule
+            schedule = self.schedules[usual if label == AUTOMATIC else label]
             counted |= sampler.takes | schedule.takes
+            counted |= {sampler.spaced_by} if schedule.label == usual else set()
             counted |= set() if sampler.discard_penultimate else {"discard_penultimate"}
         return request.sampling.only(counted)
 

@@ -47,7 +47,7 @@ _NUMBERS: Mapping[str, tuple[type[BaseModel], str]] = MappingProxyType(
         **{
             infotext.SAMPLING[name]: (Sampling, f"sampling/{name}")
             for name, info in Sampling.model_fields.items()
-            if info.annotation is float
+            if info.annotation in (float, int)
         },
         "CFG Rescale": (Guidance, "guidance/rescale"),
         "Skip Early CFG": (Guidance, "guidance/skip_early"),
@@ -97,9 +97,12 @@ _CHOICES: Mapping[str, tuple[str, Mapping[str, object]]] = MappingProxyType(
         "Pad conds v0": ("pad_conds", {"True": "v0"}),
         "Emphasis": ("emphasis", {each: each for each in get_args(Request.model_fields["emphasis"].annotation)}),
         **{
-            infotext.SAMPLING[name]: (f"sampling/{name}", _SWITCH)
+            infotext.SAMPLING[name]: (
+                f"sampling/{name}",
+                _SWITCH if info.annotation is bool else {each: each for each in get_args(info.annotation)},
+            )
             for name, info in Sampling.model_fields.items()
-            if info.annotation is bool
+            if info.annotation is bool or get_args(info.annotation)
         },
         "Refiner switch by sampling steps": ("refiner/switch_by", {"True": "steps", "False": "timesteps"}),
         "Hires refiner": ("refiner/passes", {said: each for each, said in infotext.PASSES.items()}),

@@ -55,6 +55,11 @@ SAMPLING = MappingProxyType(
         "beta_dist_alpha": "Beta scheduler alpha",
         "beta_dist_beta": "Beta scheduler beta",
         "quantize": "Quantized timesteps",
+        "ddim_discretize": "DDIM discretize",
+        "uni_pc_variant": "UniPC variant",
+        "uni_pc_skip_type": "UniPC skip type",
+        "uni_pc_order": "UniPC order",
+        "uni_pc_lower_order_final": "UniPC lower order final",
     }
 )  # number of `Sampling` -> its entry
 PASSES = MappingProxyType({"first": "first pass", "second": "second pass", "both": "both passes"})
@@ -216,7 +221,10 @@ def _varied(recipe: Recipe) -> dict[str, str]:
 def _sampled(recipe: Recipe) -> dict[str, str]:
     """Return the numbers of samplers and schedules that are not as usual."""
     numbers = {} if recipe.sampling is None else recipe.sampling.numbers
-    return {SAMPLING[name]: "True" if value is True else _number(value) for name, value in numbers.items()}
+    return {
+        SAMPLING[name]: str(value) if isinstance(value, bool | str) else _number(value)
+        for name, value in numbers.items()
+    }
 
 
 def _guided(recipe: Recipe) -> dict[str, str]:

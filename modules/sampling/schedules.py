@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from scipy.special import betaincinv
 
@@ -121,16 +121,41 @@ def simple(n: int, prediction: Prediction) -> list[float]:
     return [*(prediction.level(prediction.levels - 1 - place) for place in places), 0.0]
 
 
-def ddim(n: int, prediction: Prediction) -> list[float]:
+def ddim(n: int, prediction: Prediction, ddim_discretize: str = "uniform") -> list[float]:
     """Take n evenly spaced trained levels from index 1 up (DDIM's timesteps); one step alone starts at the top.
 
     The original rounds the stride down, so for n that do not divide 1000 it takes another number of steps than asked
     for and may begin far below the top, and it ends at index 1. Here the number of steps is the one asked for.
+
+    With "quad" the square roots of the indices are evenly spaced, up to 0.8 of the levels (Song et al. 2020, D.2);
+    where two would be the same, the later is the next one.
     """
     if n == 1 or n > prediction.levels // 2:
         return sgm_uniform(n, prediction)
-    places = [1 + int(i * prediction.levels / n) for i in range(n)]
+    if ddim_discretize == "quad":
+        stride = math.sqrt(0.8 * prediction.levels) / (n - 1)
+        wanted = [1 + int((i * stride) ** 2) for i in range(n)]
+        places = [*accumulate(wanted, lambda before, place: max(before + 1, place))]
+    else:
+        places = [1 + int(i * prediction.levels / n) for i in range(n)]
     return [*(prediction.level(place) for place in reversed(places)), 0.0]
+
+
+def quadratic(n: int, prediction: Prediction, sigma_min: float = 0.0, sigma_max: float = 0.0) -> list[float]:
+    """Space the square root of training time evenly with the end left out (UniPC's "time_quadratic")."""
+    low, high = (
+        math.sqrt((_index(prediction, end) + 1) / prediction.levels) for end in _ends(prediction, sigma_min, sigma_max)
+    )
+    times = [(high + (low - high) * i / n) ** 2 for i in range(n)]
+    return [*(prediction.level(prediction.levels * time - 1) for time in times), 0.0]
+
+
+def log_snr(n: int, prediction: Prediction, sigma_min: float = 0.0, sigma_max: float = 0.0) -> list[float]:
+    """Space log sigma evenly with the end left out: on the diffusion path the log-SNR (UniPC's "logSNR").
+
+    At the start of a flow that is minus infinity; log sigma is not.
+    """
+    return [*exponential(n + 1, prediction, sigma_min, sigma_max)[:-2], 0.0]
 
 
 def karras(
@@ -205,6 +230,8 @@ def schedules() -> Sequence[Schedule]:
         Schedule("align_your_steps", "Align Your Steps", align_your_steps),
         Schedule("simple", "Simple", simple),
         Schedule("normal", "Normal", normal, takes=ENDS),
-        Schedule("ddim", "DDIM", ddim),
+        Schedule("ddim", "DDIM", ddim, takes=frozenset({"ddim_discretize"})),
         Schedule("beta", "Beta", beta, takes=ENDS | {"beta_dist_alpha", "beta_dist_beta"}),
+        Schedule("quadratic", "Quadratic", quadratic, ("time_quadratic",), ENDS),
+        Schedule("log_snr", "Log SNR", log_snr, ("logSNR",), ENDS),
     ]

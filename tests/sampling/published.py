@@ -429,8 +429,45 @@ def plms(guess: Guess, x: Tensor, sigmas: Sequence[float], draw: Draw) -> Tensor
     return y
 
 
-def unipc(guess: Guess, x: Tensor, sigmas: Sequence[float], draw: Draw) -> Tensor:
-    """Zhao et al., data prediction, variance-preserving latents, B(h) = -h; order 1, 2, 3 .. 3, 2, 1."""
+def moments_of(h: float, count: int) -> list[float]:
+    """phi_2(-h), phi_3(-h), … as UniPC's authors name and find them: "h_phi_k"."""
+    found, phi, factorial = [], math.expm1(-h) / -h - 1, 1
+    for k in range(1, count + 1):
+        found.append(phi)
+        factorial *= k + 1
+        phi = phi / -h - 1 / factorial
+    return found
+
+
+def fixed_weights(ratios: Sequence[float], h: float, b_h: float) -> list[float]:
+    """UniPC with B(h): R a = b of equation 9, where that is not one by one, and B(h) a."""
+    if len(ratios) <= 1:
+        return [0.5 * b_h] * len(ratios)
+    matrix = np.array([[ratio**k for ratio in ratios] for k in range(len(ratios))])
+    phis = moments_of(h, len(ratios))
+    wanted = [phi * math.factorial(k) / b_h for k, phi in enumerate(phis, 1)]
+    return [b_h * each for each in np.linalg.solve(matrix, wanted).tolist()]
+
+
+def varying_weights(ratios: Sequence[float], h: float) -> list[float]:
+    """UniPC with coefficients that vary: C_mk = r_m^(k-1) / k!, A = C^-1, the sum over k of phi_(k+1) A_km."""
+    if not ratios:
+        return []
+    size = len(ratios)
+    c = np.array([[ratio**k / math.factorial(k + 1) for k in range(size)] for ratio in ratios])
+    return [float(each) for each in np.array(moments_of(h, size)) @ np.linalg.inv(c)]
+
+
+def unipc(
+    guess: Guess,
+    x: Tensor,
+    sigmas: Sequence[float],
+    draw: Draw,
+    uni_pc_order: int = 3,
+    uni_pc_variant: str = "bh1",
+    uni_pc_lower_order_final: bool = True,
+) -> Tensor:
+    """Zhao et al., data prediction, variance-preserving latents; order 1, 2, 3 .. 3, 2, 1."""
     alphas = [math.sqrt(kept(sigma)) for sigma in sigmas]
     noises = [math.sqrt(1 - kept(sigma)) for sigma in sigmas]
     lambdas = [-math.log(sigma) if sigma else math.inf for sigma in sigmas]
@@ -442,26 +479,22 @@ def unipc(guess: Guess, x: Tensor, sigmas: Sequence[float], draw: Draw) -> Tenso
     y = x * alphas[0]
     outputs = [model(y, 0)]
     for n in range(1, steps + 1):
-        order = min(3, n, steps + 1 - n)
+        order = min(uni_pc_order, n, steps + 1 - n if uni_pc_lower_order_final else n)
         h = lambdas[n] - lambdas[n - 1]
         base = noises[n] / noises[n - 1] * y - alphas[n] * math.expm1(-h) * outputs[-1]
         if n == steps:
             return base
         ratios = [(lambdas[n - 1 - k] - lambdas[n - 1]) / h for k in range(1, order)]
         changes = [(outputs[-1 - k] - outputs[-1]) / ratios[k - 1] for k in range(1, order)]
-        ratios.append(1.0)
-        matrix = np.array([[ratio**k for ratio in ratios] for k in range(order)])
-        moments, phi, factorial = [], math.expm1(-h) / -h - 1, 1
-        for k in range(1, order + 1):
-            moments.append(phi * factorial / -h)
-            factorial *= k + 1
-            phi = phi / -h - 1 / factorial
-        predictor = [[], [0.5]][order - 1] if order < 3 else np.linalg.solve(matrix[:-1, :-1], moments[:-1]).tolist()
-        corrector = [0.5] if order == 1 else np.linalg.solve(matrix, moments).tolist()
-        y = base + alphas[n] * h * sum(w * d for w, d in zip(predictor, changes, strict=True))
+        if uni_pc_variant == "vary_coeff":
+            predictor, corrector = (varying_weights(each, h) for each in (ratios, [*ratios, 1.0]))
+        else:
+            b_h = math.expm1(-h) if uni_pc_variant == "bh2" else -h
+            predictor, corrector = (fixed_weights(each, h, b_h) for each in (ratios, [*ratios, 1.0]))
+        y = base - alphas[n] * sum(w * d for w, d in zip(predictor, changes, strict=True))
         outputs.append(model(y, n))
         changes.append(outputs[-1] - outputs[-2])
-        y = base + alphas[n] * h * sum(w * d for w, d in zip(corrector, changes, strict=True))
+        y = base - alphas[n] * sum(w * d for w, d in zip(corrector, changes, strict=True))
     return y
 
 

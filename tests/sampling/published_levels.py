@@ -38,6 +38,7 @@ def published(
     top, bottom = when(high), when(low)
     bend = rho or (7.0 if name == "karras" else 1.0)
     a, b = high ** (1 / bend), low ** (1 / bend)
+    root = np.linspace(np.sqrt((top + 1) / 1000), np.sqrt((bottom + 1) / 1000), n + 1)[:-1]
     every: dict[str, Levels] = {
         "uniform": at(np.linspace(999, 0, n)),
         "normal": at(np.linspace(top, bottom, n)),
@@ -49,6 +50,8 @@ def published(
         "polyexponential": np.exp((1 - ramp) ** bend * (np.log(high) - np.log(low)) + np.log(low)),
         "kl_optimal": np.tan(rest * np.arctan(low) + (1 - rest) * np.arctan(high)),
         "beta": low + stats.beta.ppf(1 - ramp, alpha, beta) * (high - low),
+        "quadratic": at(1000 * root**2 - 1),
+        "log_snr": np.exp(-np.linspace(-np.log(high), -np.log(low), n + 1)[:-1]),
         "align_your_steps": np.exp(np.interp(ramp, np.linspace(0, 1, 11), np.log(ALIGNED))),
     }
     return [*every[name].tolist(), 0.0]

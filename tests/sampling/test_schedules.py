@@ -15,7 +15,7 @@ from tests.sampling.published_levels import TABLE, published
 EPS = Eps()
 RUN = Sampler("nothing", lambda denoise, x, sigmas, prediction, noise: x)
 NAMES = [schedule.name for schedule in schedules.schedules()]
-ENDS = {"karras", "exponential", "polyexponential", "sgm_uniform", "normal", "kl_optimal", "beta"}
+ENDS = {"karras", "exponential", "polyexponential", "sgm_uniform", "normal", "kl_optimal", "beta", "quadratic", "log_snr"}
 
 
 @pytest.mark.parametrize("n", [2, 7, 10, 20, 30, 50])
@@ -28,6 +28,16 @@ def test_levels_are_the_published_ones(schedule: Schedule, n: int) -> None:
 def test_ddim_takes_its_timesteps_where_they_divide_a_thousand(n: int) -> None:
     timesteps = np.arange(0, 1000, 1000 // n)[::-1] + 1
     np.testing.assert_allclose(schedules.ddim(n, EPS), [*TABLE[timesteps], 0.0], rtol=1e-12)
+
+
+@pytest.mark.parametrize("n", [2, 5, 10, 20, 29])
+def test_ddim_takes_quadratic_timesteps_too(n: int) -> None:
+    """As CompVis' `make_ddim_timesteps` has them; with more steps some of the first would be the same."""
+    timesteps = (np.linspace(0, np.sqrt(1000 * 0.8), n) ** 2).astype(int)[::-1] + 1
+    tuned = next(each for each in schedules.schedules() if each.name == "ddim").tuned(Sampling(ddim_discretize="quad"))
+    np.testing.assert_allclose(tuned.sigmas(n, EPS), [*TABLE[timesteps], 0.0], rtol=1e-12)
+    for many in (30, 100, 400, 500):
+        assert sigmas_for(RUN, tuned, many, EPS)[0] == TABLE[801]
 
 
 def test_ddim_takes_the_number_of_steps_asked_for() -> None:

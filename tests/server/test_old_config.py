@@ -305,3 +305,14 @@ def test_old_levels_of_noise_are_taken_as_their_numbers_where_there_are_no_other
     assert (kept["sampling/sigma_min"], kept["sampling/sigma_max"]) == (0.1, 12.0)
     assert kept["sampling/beta_dist_alpha"] == 0.5
     assert take(server, {"use_old_karras_scheduler_sigmas": False}).taken == []
+
+
+def test_what_unipc_and_ddim_are_told_becomes_a_default(server: Server) -> None:
+    old = {"uni_pc_variant": "bh2", "uni_pc_skip_type": "logSNR", "uni_pc_order": 2, "uni_pc_lower_order_final": False}
+    report = take(server, old | {"ddim_discretize": "quad", "enable_quantization": True})
+    assert refused(report) == {} and report.none == {}
+    kept = server.forms.defaults("local", "txt2img")
+    assert {name: kept[f"sampling/{name}"] for name in old} == old
+    assert (kept["sampling/ddim_discretize"], kept["sampling/quantize"]) == ("quad", True)
+    report = take(server, {"uni_pc_variant": "bh9", "uni_pc_order": 99})
+    assert "bh1, bh2, vary_coeff" in refused(report)["uni_pc_variant"] and "1 to 50" in refused(report)["uni_pc_order"]
