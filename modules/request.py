@@ -154,7 +154,17 @@ class Variation(_Part):
         return self.from_width > 0 and self.from_height > 0
 
 
-class Sampling(_Part):
+class Numbers(_Part):
+    """A part of which each field counts for itself, where it is not as usual."""
+
+    @property
+    def numbers(self) -> dict[str, float | str]:
+        """The fields that are not as usual, by name."""
+        fields = type(self).model_fields.items()
+        return {name: getattr(self, name) for name, info in fields if getattr(self, name) != info.default}
+
+
+class Sampling(Numbers):
     """The samplers' and schedules' own numbers, by A1111's names; as they are here all is as it was published.
 
     Each counts for those samplers and schedules alone that know it.
@@ -181,12 +191,6 @@ class Sampling(_Part):
     quantize: bool = False  # the network is told the nearest of the times that it was trained on
     extra_noise: float = Field(default=0.0, ge=0, le=1)  # laid over a picture on top of its first level's
 
-    @property
-    def numbers(self) -> dict[str, float | str]:
-        """The numbers that are not as usual, by name."""
-        fields = type(self).model_fields.items()
-        return {name: getattr(self, name) for name, info in fields if getattr(self, name) != info.default}
-
     def only(self, names: Collection[str]) -> "Sampling | None":
         """Return the part with nothing unusual but `names`; None where that leaves nothing."""
         kept = {name: value for name, value in self.numbers.items() if name in names}
@@ -200,6 +204,19 @@ class Guidance(_Part):
     skip_early: float = Field(default=0.0, ge=0, le=1)  # "Skip Early CFG": share of steps without a negative prompt
     s_min_uncond: float = Field(default=0.0, ge=0, le=15)  # "NGMS": noise below which every other step goes without it
     s_min_uncond_all: bool = False  # "NGMS all steps": there, not every other step but all of them
+
+
+class Told(Numbers):
+    """What a network is told about a picture besides words and size, where it was trained to listen (SDXL).
+
+    Pictures it was trained on were cut out of larger ones, so many pixels from the top and the left. Its refiner is
+    told how people would score a picture: one of the prompt, and one of the negative prompt.
+    """
+
+    crop_top: int = Field(default=0, ge=0, le=4096)  # pixels
+    crop_left: int = Field(default=0, ge=0, le=4096)
+    high_score: float = Field(default=6.0, ge=0, le=10)
+    low_score: float = Field(default=2.5, ge=0, le=10)
 
 
 class Shot(BaseModel):
@@ -235,6 +252,7 @@ class Request(BaseModel):
     height: Size | None = None
     cfg_scale: float = Field(7.0, ge=CFG_SCALE[0], le=CFG_SCALE[1])
     guidance: Guidance | None = None
+    told: Told | None = None
     tiling: bool = False  # opposite borders of the picture fit together
     old_timelines: bool = False  # numbers in [from:to:when] are read as A1111 did before 1.6
     pad_conds: Literal["chunks", "off", "v0"] = "chunks"  # a prompt and a negative prompt of unequal length (A1111's)
@@ -272,11 +290,11 @@ class Request(BaseModel):
         """A variation that changes nothing is none."""
         return variation if variation is not None and (variation.strength or variation.resized) else None
 
-    @field_validator("sampling")
+    @field_validator("sampling", "told")
     @classmethod
-    def _nothing_unusual(cls, sampling: Sampling | None) -> Sampling | None:
+    def _nothing_unusual(cls, part: Numbers | None) -> Numbers | None:
         """Numbers that are all as usual are none."""
-        return sampling if sampling is not None and sampling.numbers else None
+        return part if part is not None and part.numbers else None
 
     @field_validator("refiner")
     @classmethod
@@ -404,6 +422,7 @@ def _owner(place: Sequence[object]) -> type[BaseModel]:
         "variation": Variation,
         "sampling": Sampling,
         "guidance": Guidance,
+        "told": Told,
         "hires": Hires,
         "refiner": Refiner,
         "tiles": Tiles,

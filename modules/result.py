@@ -6,7 +6,7 @@ from typing import Any
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
-from modules.request import Control, Guidance, Hires, InitImage, Mask, Refiner, Sampling, Tiles, Variation
+from modules.request import Control, Guidance, Hires, InitImage, Mask, Refiner, Sampling, Tiles, Told, Variation
 
 
 class UsedControl(BaseModel):
@@ -89,6 +89,7 @@ class Recipe(BaseModel):
     seed_delta: int = 0
     sampling: Sampling | None = None  # what of it counted
     guidance: Guidance | None = None
+    told: Told | None = None
     tiling: bool = False
     old_timelines: bool = False
     pad_conds: str = "chunks"

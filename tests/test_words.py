@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from modules import errors
-from modules.request import Control, InitImage, Mask, Sampling, Soft
+from modules.request import Control, InitImage, Mask, Sampling, Soft, Told
 from modules.words import LANGUAGES, LOCALE
 from tests.floors import ROOT
 
-FIELDS = {name for part in (InitImage, Mask, Soft, Control, Sampling) for name in part.model_fields}
+FIELDS = {name for part in (InitImage, Mask, Soft, Control, Sampling, Told) for name in part.model_fields}
 ROOMS = sorted(file.stem for file in (LOCALE / "en").glob("*.json"))
 ERRORS = {name for name, each in inspect.getmembers(errors, inspect.isclass) if issubclass(each, errors.EaselError)}
 ERRORS |= {"Skipped", "Problem"}

@@ -332,7 +332,8 @@ class Engine:
             with patched(self.plugins, task, model) as patches, self.models.working(model):
                 words = self.words.vocabulary(model, bundled)
                 encoder = self._encoder_of(model, words, asked, fresh=patches > 0)
-                yield Borrowed(levelled(model, request), task, words, encoder, dict(asked.hashes))
+                asked_model = levelled(model if request.told is None else model.with_told(request.told), request)
+                yield Borrowed(asked_model, task, words, encoder, dict(asked.hashes))
 
     def _first(
         self,
@@ -541,6 +542,7 @@ class Engine:
             seed_delta=request.seed_delta,
             sampling=self._sampling(request),
             guidance=request.guidance,
+            told=request.told,
             tiling=request.tiling,
             old_timelines=request.old_timelines,
             pad_conds=request.pad_conds,

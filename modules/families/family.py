@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from modules.prompts.emphasis import Apply, emphasise
+from modules.request import Told
 
 if TYPE_CHECKING:
     import torch
@@ -186,6 +187,10 @@ class Model(Protocol):
 
     def with_prediction(self, prediction: Prediction) -> Model:
         """Return a model that shares everything with this one but what its network is taken to say."""
+        ...
+
+    def with_told(self, told: Told) -> Model:
+        """Return a model that shares everything with this one but what its network is told about pictures."""
         ...
 
     def seamless(self) -> AbstractContextManager[None]:

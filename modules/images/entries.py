@@ -14,6 +14,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 from modules.images import infotext
+from modules.images.plain_entries import PLAIN
 from modules.images.versions import SPELLINGS, as_it_was
 from modules.request import (
     PROMPT_LENGTH,
@@ -48,6 +49,12 @@ _NUMBERS: Mapping[str, tuple[type[BaseModel], str]] = MappingProxyType(
             infotext.SAMPLING[name]: (Sampling, f"sampling/{name}")
             for name, info in Sampling.model_fields.items()
             if info.annotation in (float, int)
+        },
+        **{
+            entry: (part, f"{field}/{name}")
+            for field, (part, own) in PLAIN.items()
+            for name, entry in own.items()
+            if part.model_fields[name].annotation in (float, int)
         },
         "CFG Rescale": (Guidance, "guidance/rescale"),
         "Skip Early CFG": (Guidance, "guidance/skip_early"),
@@ -104,6 +111,12 @@ _CHOICES: Mapping[str, tuple[str, Mapping[str, object]]] = MappingProxyType(
             for name, info in Sampling.model_fields.items()
             if info.annotation is bool or get_args(info.annotation)
         },
+        **{
+            entry: (f"{field}/{name}", _SWITCH)
+            for field, (part, own) in PLAIN.items()
+            for name, entry in own.items()
+            if part.model_fields[name].annotation is bool
+        },
         "Refiner switch by sampling steps": ("refiner/switch_by", {"True": "steps", "False": "timesteps"}),
         "Hires refiner": ("refiner/passes", {said: each for each, said in infotext.PASSES.items()}),
         "SD upscale joined": ("tiles/joined", {"end": "end", "every step": "step"}),
@@ -128,6 +141,7 @@ _USUAL = MappingProxyType(
         "Pad conds": "True",
         "Emphasis": "Original",
         **{infotext.SAMPLING[name]: str(info.default) for name, info in Sampling.model_fields.items()},
+        **{entry: str(part.model_fields[name].default) for part, own in PLAIN.values() for name, entry in own.items()},
     }
 )
 _SECOND = MappingProxyType({"Hires resize-1": "0", "Hires resize-2": "0", "Hires steps": "0", "Hires CFG Scale": "0"})

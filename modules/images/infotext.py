@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from modules import __version__
-from modules.request import InitImage
+from modules.images.plain_entries import PLAIN
+from modules.request import InitImage, Numbers
 from modules.result import Recipe, UsedControl
 
 NEGATIVE = "Negative prompt:"
@@ -220,11 +221,7 @@ def _varied(recipe: Recipe) -> dict[str, str]:
 
 def _sampled(recipe: Recipe) -> dict[str, str]:
     """Return the numbers of samplers and schedules that are not as usual."""
-    numbers = {} if recipe.sampling is None else recipe.sampling.numbers
-    return {
-        SAMPLING[name]: str(value) if isinstance(value, bool | str) else _number(value)
-        for name, value in numbers.items()
-    }
+    return {} if recipe.sampling is None else _unusual(recipe.sampling, SAMPLING)
 
 
 def _guided(recipe: Recipe) -> dict[str, str]:
@@ -237,7 +234,16 @@ def _guided(recipe: Recipe) -> dict[str, str]:
     if recipe.noise_schedule != "Default":
         found["Noise Schedule"] = recipe.noise_schedule
     found |= {entry: "True" for name, entry in HISTORIC.items() if getattr(recipe, name) is True}
+    for part, (_, own) in PLAIN.items():
+        asked_for = getattr(recipe, part)
+        found |= {} if asked_for is None else _unusual(asked_for, own)
     return found | PADDING.get(recipe.pad_conds, {})
+
+
+def _unusual(part: Numbers, own: Mapping[str, str]) -> dict[str, str]:
+    """Return the entries of what of a part is not as usual; `own` are their names by field."""
+    numbers = part.numbers.items()
+    return {own[name]: str(value) if isinstance(value, bool | str) else _number(value) for name, value in numbers}
 
 
 def _made_with(recipe: Recipe) -> dict[str, str]:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from modules.errors import BadRequest, EaselError
+from modules.images.plain_entries import PLAIN
 from modules.model_manager.autoencoders import AUTOMATIC, OWN
 from modules.model_manager.catalog import Catalog
 from modules.model_manager.extras_task import upscaler_named
@@ -45,6 +46,7 @@ PARTS: Mapping[str, type[BaseModel]] = MappingProxyType(
         "variation": Variation,
         "sampling": Sampling,
         "guidance": Guidance,
+        **{name: part for name, (part, _) in PLAIN.items()},
     }
 )
 TEXTS = frozenset({"seed", "variation/seed"})  # fields whose box holds text
@@ -65,6 +67,10 @@ FIELDS: Mapping[str, str] = MappingProxyType(
         **{f"uni_pc_{name}": f"sampling/uni_pc_{name}" for name in ("variant", "skip_type", "order")},
         "uni_pc_lower_order_final": "sampling/uni_pc_lower_order_final",
         "enable_quantization": "sampling/quantize",
+        "sdxl_crop_top": "told/crop_top",
+        "sdxl_crop_left": "told/crop_left",
+        "sdxl_refiner_high_aesthetic_score": "told/high_score",
+        "sdxl_refiner_low_aesthetic_score": "told/low_score",
         "skip_early_cond": "guidance/skip_early",
         "s_min_uncond": "guidance/s_min_uncond",
         "s_min_uncond_all": "guidance/s_min_uncond_all",

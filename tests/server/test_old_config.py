@@ -8,6 +8,7 @@ import pytest
 
 from modules.errors import BadRequest
 from modules.options import OPTIONS
+from modules.images.plain_entries import PLAIN
 from modules.request import Guidance, Sampling
 from modules.server.old_config import BOUNDS, FIELDS, NAMES, REASONS, UNKNOWN, Report, read_config, take_over
 from modules.server.server import Server
@@ -17,6 +18,7 @@ from tests.serving import fake_server
 DETAILS = (
     *(f"sampling/{name}" for name in Sampling.model_fields),
     *(f"guidance/{name}" for name in Guidance.model_fields),
+    *(f"{name}/{field}" for name, (_, own) in PLAIN.items() for field in own),
     *("tiling", "old_timelines", "downcast_alphas", "noise_schedule", "pad_conds"),
 )
 SHARED = ("model", "vae", "clip_skip", "prompt", "negative_prompt", "steps", "width", "height", "seed", "sampler")

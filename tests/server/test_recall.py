@@ -24,6 +24,7 @@ from modules.request import (
     Request,
     Sampling,
     Soft,
+    Told,
     Variation,
     make_request,
 )
@@ -164,6 +165,13 @@ numbers = st.builds(
 guidances = st.builds(
     Guidance, rescale=share(1), skip_early=share(1), s_min_uncond=st.floats(0.01, 15), s_min_uncond_all=st.booleans()
 )
+tellings = st.builds(
+    Told,
+    crop_top=st.integers(0, 4096),
+    crop_left=st.integers(0, 4096),
+    high_score=share(10),
+    low_score=share(10),
+)
 second = st.builds(
     Hires,
     upscaler=st.sampled_from(["Latent", "Latent (nearest)", "Lanczos"]),
@@ -226,6 +234,7 @@ requests = st.builds(
     seed_delta=st.integers(0, 2**32),
     sampling=st.none() | numbers,
     guidance=st.none() | guidances,
+    told=st.none() | tellings,
     tiling=st.booleans(),
     old_timelines=st.booleans(),
     pad_conds=st.sampled_from(["chunks", "off", "v0"]),

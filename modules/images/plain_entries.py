@@ -1,0 +1,22 @@
+"""The parts of a request whose fields each have an entry of their own, where they are not as usual."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from modules.request import Numbers, Told
+
+PLAIN: Mapping[str, tuple[type[Numbers], Mapping[str, str]]] = MappingProxyType(
+    {
+        "told": (
+            Told,
+            MappingProxyType(
+                {
+                    "crop_top": "SDXL crop top",
+                    "crop_left": "SDXL crop left",
+                    "high_score": "SDXL high aesthetic score",
+                    "low_score": "SDXL low aesthetic score",
+                }
+            ),
+        ),
+    }
+)  # field of a request -> its part, and the entries of that by field
