@@ -219,6 +219,16 @@ class Told(Numbers):
     low_score: float = Field(default=2.5, ge=0, le=10)
 
 
+class Merging(Numbers):
+    """Token merging (Bolya and Hoffman 2023): which share of what attention looks at is merged into what is like it.
+
+    In a second pass it is as in the first, unless that has a share of its own.
+    """
+
+    merge_ratio: float = Field(default=0.0, ge=0, le=0.9)
+    merge_ratio_hires: float = Field(default=0.0, ge=0, le=0.9)
+
+
 class Shot(BaseModel):
     """One picture of a request after planning: its own words and its own seeds."""
 
@@ -253,6 +263,7 @@ class Request(BaseModel):
     cfg_scale: float = Field(7.0, ge=CFG_SCALE[0], le=CFG_SCALE[1])
     guidance: Guidance | None = None
     told: Told | None = None
+    merging: Merging | None = None
     tiling: bool = False  # opposite borders of the picture fit together
     old_timelines: bool = False  # numbers in [from:to:when] are read as A1111 did before 1.6
     pad_conds: Literal["chunks", "off", "v0"] = "chunks"  # a prompt and a negative prompt of unequal length (A1111's)
@@ -290,7 +301,7 @@ class Request(BaseModel):
         """A variation that changes nothing is none."""
         return variation if variation is not None and (variation.strength or variation.resized) else None
 
-    @field_validator("sampling", "told")
+    @field_validator("sampling", "told", "merging")
     @classmethod
     def _nothing_unusual(cls, part: Numbers | None) -> Numbers | None:
         """Numbers that are all as usual are none."""
@@ -423,6 +434,7 @@ def _owner(place: Sequence[object]) -> type[BaseModel]:
         "sampling": Sampling,
         "guidance": Guidance,
         "told": Told,
+        "merging": Merging,
         "hires": Hires,
         "refiner": Refiner,
         "tiles": Tiles,

@@ -6,7 +6,7 @@ from typing import Any
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
-from modules.request import Control, Guidance, Hires, InitImage, Mask, Refiner, Sampling, Tiles, Told, Variation
+from modules.request import Control, Guidance, Hires, InitImage, Mask, Merging, Refiner, Sampling, Tiles, Told, Variation
 
 
 class UsedControl(BaseModel):
@@ -90,6 +90,7 @@ class Recipe(BaseModel):
     sampling: Sampling | None = None  # what of it counted
     guidance: Guidance | None = None
     told: Told | None = None
+    merging: Merging | None = None
     tiling: bool = False
     old_timelines: bool = False
     pad_conds: str = "chunks"

@@ -40,6 +40,7 @@ from modules.engine.refining import takes_part, taking_over
 from modules.engine.relay import Borrowed, Cast, Chosen, Leg, Relay
 from modules.engine.report import Report, Skipped, Unrepeated, heeding
 from modules.engine.scene import Scene, Used
+from modules.engine.thrift import thrifty
 from modules.engine.tiling import boxes_of, windows_of
 from modules.engine.upscaling import Upscaling
 from modules.engine.watched import ALL, Part
@@ -381,7 +382,7 @@ class Engine:
             model = scene.relay.to(leg).model
             fit = task if leg.chosen == scene.cast.first else self.controls.suiting(task, leg.chosen.file, scene.report)
             controls = scene.guard(self.controls.rings)(fit, model, levels, boxes)
-            return Turn(model.predict, self._calls(scene, task, said, begin), controls)
+            return Turn(thrifty(model, task.request, second).predict, self._calls(scene, task, said, begin), controls)
 
         def refine(leg: Leg) -> Turn:
             turn, model = take(leg), scene.relay.model
@@ -543,6 +544,7 @@ class Engine:
             sampling=self._sampling(request),
             guidance=request.guidance,
             told=request.told,
+            merging=request.merging,
             tiling=request.tiling,
             old_timelines=request.old_timelines,
             pad_conds=request.pad_conds,

@@ -106,6 +106,13 @@ class Conditioning:
     extra: Mapping[str, Tensor] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Thrift:
+    """How a network's attention saves work, at the cost of detail: 0 of the tokens merged is not at all."""
+
+    merge_ratio: float = 0.0  # 0..1, of the tokens of its widest level
+
+
 class Model(Protocol):
     """A loaded checkpoint, ready on its device."""
 
@@ -191,6 +198,10 @@ class Model(Protocol):
 
     def with_told(self, told: Told) -> Model:
         """Return a model that shares everything with this one but what its network is told about pictures."""
+        ...
+
+    def with_thrift(self, thrift: Thrift) -> Model:
+        """Return a model that shares everything with this one, whose attention saves work."""
         ...
 
     def seamless(self) -> AbstractContextManager[None]:

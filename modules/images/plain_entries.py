@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from modules.request import Numbers, Told
+from modules.request import Merging, Numbers, Told
 
 PLAIN: Mapping[str, tuple[type[Numbers], Mapping[str, str]]] = MappingProxyType(
     {
@@ -16,6 +16,12 @@ PLAIN: Mapping[str, tuple[type[Numbers], Mapping[str, str]]] = MappingProxyType(
                     "high_score": "SDXL high aesthetic score",
                     "low_score": "SDXL low aesthetic score",
                 }
+            ),
+        ),
+        "merging": (
+            Merging,
+            MappingProxyType(
+                {"merge_ratio": "Token merging ratio", "merge_ratio_hires": "Token merging ratio hr"},
             ),
         ),
     }

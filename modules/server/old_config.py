@@ -71,6 +71,9 @@ FIELDS: Mapping[str, str] = MappingProxyType(
         "sdxl_crop_left": "told/crop_left",
         "sdxl_refiner_high_aesthetic_score": "told/high_score",
         "sdxl_refiner_low_aesthetic_score": "told/low_score",
+        "token_merging_ratio": "merging/merge_ratio",
+        "token_merging_ratio_img2img": "merging/merge_ratio",
+        "token_merging_ratio_hr": "merging/merge_ratio_hires",
         "skip_early_cond": "guidance/skip_early",
         "s_min_uncond": "guidance/s_min_uncond",
         "s_min_uncond_all": "guidance/s_min_uncond_all",
@@ -91,6 +94,8 @@ CHOSEN: Mapping[str, Mapping[bool, str | None]] = MappingProxyType(
 )
 
 
+# What counts on some tabs alone, in place of what counts on all; 0 is none of its own.
+ONLY: Mapping[str, tuple[str, ...]] = MappingProxyType({"token_merging_ratio_img2img": TABS["img2img"]})
 # A switch of A1111 that means numbers here, of those that the file does not set itself.
 MEANT: Mapping[str, Mapping[str, float]] = MappingProxyType(
     {"use_old_karras_scheduler_sigmas": MappingProxyType({"sigma_min": 0.1, "sigma_max": 10.0})}
@@ -195,8 +200,10 @@ def take_over(text: str, house: House, owner: str, forms: Mapping[str, Collectio
         else:
             report.leave(reasons.get(key, UNKNOWN), _shown(key))
     options.apply()
+    later.sort(key=lambda entry: entry[0] in ONLY)
     for key, value in later:  # once it is known what the row on top will hold
-        defaults.take(key, value, FIELDS[key], forms, SHARED if key in SHARED else ())
+        if value or key not in ONLY:
+            defaults.take(key, value, FIELDS[key], ONLY.get(key, forms), SHARED if key in SHARED else ())
     for key, new, name in meant:
         defaults.take(key, new, name, forms)
     defaults.keep()

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from modules.images import infotext
 from modules.images.entries import Left, units_of, values_of
-from modules.request import Control, Sampling, Told
+from modules.images.plain_entries import PLAIN
+from modules.request import Control, Sampling
 from modules.result import UsedControl
 from tests.images.test_infotext import changed
 
@@ -68,7 +69,7 @@ def test_a_text_of_the_reference_fills_a_form() -> None:
         "variation/from_width": 0,
         "variation/from_height": 0,
         **{f"sampling/{name}": info.default for name, info in Sampling.model_fields.items()},
-        **{f"told/{name}": info.default for name, info in Told.model_fields.items()},
+        **{f"{name}/{each}": part.model_fields[each].default for name, (part, own) in PLAIN.items() for each in own},
         "guidance/rescale": 0,
         "guidance/skip_early": 0,
         "guidance/s_min_uncond": 0,

@@ -318,3 +318,14 @@ def test_what_unipc_and_ddim_are_told_becomes_a_default(server: Server) -> None:
     assert (kept["sampling/ddim_discretize"], kept["sampling/quantize"]) == ("quad", True)
     report = take(server, {"uni_pc_variant": "bh9", "uni_pc_order": 99})
     assert "bh1, bh2, vary_coeff" in refused(report)["uni_pc_variant"] and "1 to 50" in refused(report)["uni_pc_order"]
+
+
+def test_merged_tokens_of_what_paints_over_a_picture_count_there_alone(server: Server) -> None:
+    old = {"token_merging_ratio_img2img": 0.0, "token_merging_ratio": 0.3, "token_merging_ratio_hr": 0.5}
+    report = take(server, old)
+    assert refused(report) == {} and report.none == {}
+    assert {tab: server.forms.defaults("local", tab)["merging/merge_ratio"] for tab in FORMS} == dict.fromkeys(FORMS, 0.3)
+    assert server.forms.defaults("local", "txt2img")["merging/merge_ratio_hires"] == 0.5
+    take(server, old | {"token_merging_ratio_img2img": 0.6})
+    kept = {tab: server.forms.defaults("local", tab)["merging/merge_ratio"] for tab in FORMS}
+    assert kept == {"txt2img": 0.3, "img2img": 0.6, "inpaint": 0.6}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -12,11 +12,12 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor, nn
 
-from modules.families.family import NOTHING_LEARNED, Conditioning, Header, LatentFormat, Learned
+from modules.families.family import NOTHING_LEARNED, Conditioning, Header, LatentFormat, Learned, Thrift
 from modules.families.unet.autoencoder import VaeTraits, load_autoencoder, scaled
 from modules.families.unet.residuals import added
 from modules.families.unet.seamless import MARGIN, surrounded, wrapping, wraps
 from modules.families.unet.text import TextEncoder
+from modules.families.unet.thrift import WHOLE, Sparing
 from modules.prompts.chunks import EOS, Chunk
 from modules.prompts.emphasis import Apply, emphasise
 from modules.prompts.vocabulary import ClipTokenizer
@@ -49,6 +50,7 @@ class UnetModel:
     silent: bool = False
     sized: int = 0
     told: Told = field(default_factory=Told)
+    sparing: Sparing | None = None
     _greys: dict[tuple[int, int, bool], Tensor] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
@@ -97,15 +99,17 @@ class UnetModel:
         if further := self.further:
             beside = conditioning.extra.get("beside")
             scaled = torch.cat([scaled, self._nothing(x, further) if beside is None else beside.to(scaled)], dim=1)
-        said = self.unet(
-            self.laid_out(scaled),
-            self.time(sigma),
-            conditioning.context,
-            timestep_cond=self._told_guidance(),
-            added_cond_kwargs=self.about(x, conditioning),
-            return_dict=False,
-            **added(conditioning.extra),
-        )[0]
+        sparing = None if WHOLE in conditioning.extra else self.sparing
+        with nullcontext() if sparing is None else sparing.during(sigma, *x.shape[2:]):
+            said = self.unet(
+                self.laid_out(scaled),
+                self.time(sigma),
+                conditioning.context,
+                timestep_cond=self._told_guidance(),
+                added_cond_kwargs=self.about(x, conditioning),
+                return_dict=False,
+                **added(conditioning.extra),
+            )[0]
         return self.prediction.denoised(x, sigma, said.to(x.dtype))
 
     def time(self, sigma: float) -> Tensor:
@@ -128,6 +132,10 @@ class UnetModel:
     def with_told(self, told: Told) -> UnetModel:
         """Return this model that is told something else about pictures; everything else is shared."""
         return replace(self, told=told)
+
+    def with_thrift(self, thrift: Thrift) -> UnetModel:
+        """Return this model with self-attention that saves work; everything else is shared."""
+        return replace(self, sparing=Sparing.of(self.unet, thrift))
 
     def seamless(self) -> AbstractContextManager[None]:
         """Let the opposite borders of pictures fit together until the `with` is left."""
