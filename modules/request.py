@@ -229,6 +229,19 @@ class Merging(Numbers):
     merge_ratio_hires: float = Field(default=0.0, ge=0, le=0.9)
 
 
+class Hypertile(Numbers):
+    """Attention that looks at a tile at a time (tfernd's HyperTile); a second pass does where either is switched on.
+
+    Deeper levels have larger tiles; the sides of tiles are drawn among so many (`swap_size`), anew for each layer.
+    """
+
+    tile_attention: bool = False
+    tile_attention_hires: bool = False
+    max_depth: int = Field(default=3, ge=0, le=3)  # levels below the widest that have tiles, too
+    max_tile: int = Field(default=256, ge=0, le=512)  # pixels that the least side may be; never below 128
+    swap_size: int = Field(default=3, ge=0, le=64)
+
+
 class Shot(BaseModel):
     """One picture of a request after planning: its own words and its own seeds."""
 
@@ -264,6 +277,7 @@ class Request(BaseModel):
     guidance: Guidance | None = None
     told: Told | None = None
     merging: Merging | None = None
+    hypertile: Hypertile | None = None
     tiling: bool = False  # opposite borders of the picture fit together
     old_timelines: bool = False  # numbers in [from:to:when] are read as A1111 did before 1.6
     pad_conds: Literal["chunks", "off", "v0"] = "chunks"  # a prompt and a negative prompt of unequal length (A1111's)
@@ -306,6 +320,13 @@ class Request(BaseModel):
     def _nothing_unusual(cls, part: Numbers | None) -> Numbers | None:
         """Numbers that are all as usual are none."""
         return part if part is not None and part.numbers else None
+
+    @field_validator("hypertile")
+    @classmethod
+    def _no_tiles(cls, hypertile: Hypertile | None) -> Hypertile | None:
+        """Tiles in no pass are none."""
+        used = hypertile is not None and (hypertile.tile_attention or hypertile.tile_attention_hires)
+        return hypertile if used else None
 
     @field_validator("refiner")
     @classmethod
@@ -435,6 +456,7 @@ def _owner(place: Sequence[object]) -> type[BaseModel]:
         "guidance": Guidance,
         "told": Told,
         "merging": Merging,
+        "hypertile": Hypertile,
         "hires": Hires,
         "refiner": Refiner,
         "tiles": Tiles,

@@ -6,7 +6,20 @@ from typing import Any
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
-from modules.request import Control, Guidance, Hires, InitImage, Mask, Merging, Refiner, Sampling, Tiles, Told, Variation
+from modules.request import (
+    Control,
+    Guidance,
+    Hires,
+    Hypertile,
+    InitImage,
+    Mask,
+    Merging,
+    Refiner,
+    Sampling,
+    Tiles,
+    Told,
+    Variation,
+)
 
 
 class UsedControl(BaseModel):
@@ -91,6 +104,7 @@ class Recipe(BaseModel):
     guidance: Guidance | None = None
     told: Told | None = None
     merging: Merging | None = None
+    hypertile: Hypertile | None = None
     tiling: bool = False
     old_timelines: bool = False
     pad_conds: str = "chunks"

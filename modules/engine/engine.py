@@ -545,6 +545,7 @@ class Engine:
             guidance=request.guidance,
             told=request.told,
             merging=request.merging,
+            hypertile=request.hypertile,
             tiling=request.tiling,
             old_timelines=request.old_timelines,
             pad_conds=request.pad_conds,

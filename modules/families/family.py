@@ -108,9 +108,12 @@ class Conditioning:
 
 @dataclass(frozen=True)
 class Thrift:
-    """How a network's attention saves work, at the cost of detail: 0 of the tokens merged is not at all."""
+    """How a network's attention saves work, at the cost of detail: as it is here, not at all."""
 
     merge_ratio: float = 0.0  # 0..1, of the tokens of its widest level
+    tile: int = -1  # latent cells: the most that the least side of a tile may be; -1: no tiles
+    tile_depth: int = 0  # how many levels below the widest one have tiles
+    tile_choices: int = 1  # among how many ways to cut a side
 
 
 class Model(Protocol):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from modules.request import Merging, Numbers, Told
+from modules.request import Hypertile, Merging, Numbers, Told
 
 PLAIN: Mapping[str, tuple[type[Numbers], Mapping[str, str]]] = MappingProxyType(
     {
@@ -22,6 +22,18 @@ PLAIN: Mapping[str, tuple[type[Numbers], Mapping[str, str]]] = MappingProxyType(
             Merging,
             MappingProxyType(
                 {"merge_ratio": "Token merging ratio", "merge_ratio_hires": "Token merging ratio hr"},
+            ),
+        ),
+        "hypertile": (
+            Hypertile,
+            MappingProxyType(
+                {
+                    "tile_attention": "Hypertile U-Net",
+                    "tile_attention_hires": "Hypertile U-Net second pass",
+                    "max_depth": "Hypertile U-Net max depth",
+                    "max_tile": "Hypertile U-Net max tile size",
+                    "swap_size": "Hypertile U-Net swap size",
+                }
             ),
         ),
     }

@@ -49,6 +49,27 @@ def test_each_pass_merges_its_share(engine: Engine, asked: dict[str, float], tok
         assert (f", {entry}: {asked.get(name)}, " in text) == (name in asked)
 
 
+@pytest.mark.parametrize(
+    ("asked", "sides"),
+    [
+        ({}, {32, 64}),
+        ({"tile_attention": True}, {16}),
+        ({"tile_attention": True, "max_tile": 256}, {32}),
+        ({"tile_attention_hires": True, "max_depth": 0}, {32, 16}),
+    ],
+)
+def test_each_pass_has_its_tiles(engine: Engine, asked: dict[str, Any], sides: set[int]) -> None:
+    """Of 32 and then 64 cells; tiles have 16 of them a side at least."""
+    values = {**LARGER, "width": 256, "height": 256, "cfg_scale": 1}
+    seen, picture = tokens_of(engine, hypertile={"max_tile": 128, "swap_size": 1, **asked}, **values)
+    assert set(seen) == {side * side for side in sides}
+    assert (picture.recipe.hypertile is None) == (not asked)
+    text = infotext.write(picture.recipe)
+    assert ("Hypertile U-Net: True" in text) == asked.get("tile_attention", False)
+    assert ("Hypertile U-Net second pass: True" in text) == asked.get("tile_attention_hires", False)
+    assert ("Hypertile U-Net swap size: 1" in text) == bool(asked)
+
+
 def test_none_merged_is_the_same_picture_bit_for_bit_and_the_next_knows_nothing(engine: Engine) -> None:
     plain = digests(make(engine))
     assert digests(make(engine, merging={"merge_ratio": 0})) == plain

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from modules.families.family import Thrift
+from modules.families.unet.attention_tiles import cut, tile_counts, tile_side, uncut
 from modules.families.unet.merging import matched
 from modules.families.unet.model import UnetModel
 from modules.families.unet.thrift import wholly
@@ -38,11 +39,7 @@ def looked_at(model: UnetModel, x: Tensor, thrift: Thrift) -> tuple[Tensor, dict
 
 def nearest(x: Tensor, height: int, width: int, count: int) -> dict[int, int]:
     """Bolya and Hoffman, one picture, token by token: the sources that are merged, and into which destinations."""
-    into = [
-        row * width + column
-        for row in range(0, height // 2 * 2, 2)
-        for column in range(0, width // 2 * 2, 2)
-    ]
+    into = [row * width + column for row in range(0, height // 2 * 2, 2) for column in range(0, width // 2 * 2, 2)]
     found = []
     for source in sorted({*range(height * width)} - {*into}):
         likeness = [float(torch.cosine_similarity(x[source], x[place], dim=0)) for place in into]
@@ -119,3 +116,56 @@ def test_a_picture_does_not_depend_on_its_neighbour(model: UnetModel) -> None:
         both = thrifty.predict(x, 3.0, words(model, "red", "blue"))
         alone = [thrifty.predict(x[i : i + 1], 3.0, words(model, each)) for i, each in enumerate(("red", "blue"))]
     assert torch.allclose(both, torch.cat(alone), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("side", "least", "choices", "counts"),
+    [
+        (64, 16, 1, [4]),
+        (64, 16, 3, [4, 2, 1]),
+        (52, 16, 3, [2, 1]),  # of 26 and of 52
+        (12, 16, 3, [1]),
+        (47, 16, 0, [1]),
+        (48, 16, 9, [3, 2, 1]),
+    ],
+)
+def test_a_side_is_cut_into_equal_tiles(side: int, least: int, choices: int, counts: list[int]) -> None:
+    assert tile_counts(side, least, choices) == counts
+
+
+def test_the_side_of_tiles_divides_the_picture_and_is_never_very_small() -> None:
+    assert tile_side(128, 128, 32) == 32
+    assert tile_side(128, 160, 64) == 32
+    assert tile_side(104, 152, 32) == 16, "8 would be too small"
+    assert tile_side(64, 64, 0) == 16
+
+
+def test_tiles_are_parts_of_the_picture_and_come_together_again() -> None:
+    x = torch.arange(6 * 8).reshape(1, 48, 1).repeat(2, 1, 1) + torch.tensor([0, 1000]).view(2, 1, 1)
+    tiles = cut(x, 6, 8, 2, 2)
+    assert tiles.shape == (8, 12, 1)
+    assert tiles[1, :, 0].tolist() == [row * 8 + column for row in range(3) for column in range(4, 8)]
+    assert tiles[6, 0, 0] == 1000 + 3 * 8
+    assert torch.equal(uncut(tiles, 6, 8, 2, 2), x)
+
+
+def test_each_level_down_to_the_depth_looks_at_its_tiles(model: UnetModel) -> None:
+    x = torch.randn(1, 4, 128, 192)
+    for depth, second in ((0, 64 * 96), (1, 32 * 32), (3, 32 * 32)):
+        guess, seen = looked_at(model, x, Thrift(tile=16, tile_depth=depth))
+        assert guess.shape == x.shape
+        assert {each for _, each in seen.values()} == {16 * 16, second, 32 * 48, 16 * 24}, "the last two are no larger"
+        assert {rows for rows, each in seen.values() if each == 256} == {8 * 12}
+
+
+def test_tiles_are_cut_in_several_ways_and_the_same_ones_each_time(model: UnetModel) -> None:
+    x, thrift = torch.randn(1, 4, 64, 64), Thrift(tile=16, tile_depth=3, tile_choices=3)
+    guess, seen = looked_at(model, x, thrift)
+    again, same = looked_at(model, x, thrift)
+    assert torch.equal(guess, again) and seen == same
+    assert len({rows for rows, tokens in seen.values() if rows * tokens == 64 * 64}) > 1
+
+
+def test_tiles_and_merged_tokens_go_together(model: UnetModel) -> None:
+    _, seen = looked_at(model, torch.randn(1, 4, 32, 32), Thrift(merge_ratio=0.5, tile=16))
+    assert [4, 128] in seen.values(), "four tiles of 256 tokens, half of each merged"

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from modules.errors import BadRequest
-from modules.options import OPTIONS
 from modules.images.plain_entries import PLAIN
+from modules.options import OPTIONS
 from modules.request import Guidance, Sampling
 from modules.server.old_config import BOUNDS, FIELDS, NAMES, REASONS, UNKNOWN, Report, read_config, take_over
 from modules.server.server import Server
@@ -324,8 +324,20 @@ def test_merged_tokens_of_what_paints_over_a_picture_count_there_alone(server: S
     old = {"token_merging_ratio_img2img": 0.0, "token_merging_ratio": 0.3, "token_merging_ratio_hr": 0.5}
     report = take(server, old)
     assert refused(report) == {} and report.none == {}
-    assert {tab: server.forms.defaults("local", tab)["merging/merge_ratio"] for tab in FORMS} == dict.fromkeys(FORMS, 0.3)
+    assert {tab: server.forms.defaults("local", tab)["merging/merge_ratio"] for tab in FORMS} == dict.fromkeys(
+        FORMS, 0.3
+    )
     assert server.forms.defaults("local", "txt2img")["merging/merge_ratio_hires"] == 0.5
     take(server, old | {"token_merging_ratio_img2img": 0.6})
     kept = {tab: server.forms.defaults("local", tab)["merging/merge_ratio"] for tab in FORMS}
     assert kept == {"txt2img": 0.3, "img2img": 0.6, "inpaint": 0.6}
+
+
+def test_hypertile_of_the_network_is_taken_over(server: Server) -> None:
+    old = {"hypertile_enable_unet": True, "hypertile_max_depth_unet": 1, "hypertile_max_tile_unet": 128}
+    report = take(server, old | {"hypertile_swap_size_unet": 5, "hypertile_enable_unet_secondpass": True})
+    assert refused(report) == {} and report.none == {}
+    kept = server.forms.defaults("local", "img2img")
+    own = {name.partition("/")[2]: value for name, value in kept.items() if name.startswith("hypertile/")}
+    wanted = {"tile_attention": True, "tile_attention_hires": True, "max_depth": 1, "max_tile": 128, "swap_size": 5}
+    assert own == wanted

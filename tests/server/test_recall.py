@@ -18,6 +18,7 @@ from modules.plugins import make_plugins
 from modules.request import (
     Guidance,
     Hires,
+    Hypertile,
     InitImage,
     Mask,
     Merging,
@@ -173,6 +174,14 @@ tellings = st.builds(
     high_score=share(10),
     low_score=share(10),
 )
+hypertiles = st.builds(
+    Hypertile,
+    tile_attention=st.just(True),
+    tile_attention_hires=st.booleans(),
+    max_depth=st.integers(0, 3),
+    max_tile=st.integers(0, 512),
+    swap_size=st.integers(0, 64),
+)
 second = st.builds(
     Hires,
     upscaler=st.sampled_from(["Latent", "Latent (nearest)", "Lanczos"]),
@@ -236,6 +245,7 @@ requests = st.builds(
     sampling=st.none() | numbers,
     guidance=st.none() | guidances,
     told=st.none() | tellings,
+    hypertile=st.none() | hypertiles,
     merging=st.none() | st.builds(Merging, merge_ratio=share(0.9), merge_ratio_hires=share(0.9)),
     tiling=st.booleans(),
     old_timelines=st.booleans(),

@@ -1,10 +1,11 @@
-"""Self-attention of a U-Net that looks at less for one call: at merged tokens.
+"""Self-attention of a U-Net that looks at less for one call: at a tile at a time, at merged tokens, or both.
 
 Nothing of the network is changed but which function its attention calls, and that until the call has returned.
 """
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor
 
 from modules.families.family import Conditioning, Thrift
+from modules.families.unet.attention_tiles import cut, tile_counts, tile_side, uncut
 from modules.families.unet.merging import matched
 
 WHOLE = "whole"  # in `Conditioning.extra`: something looks at single tokens, and all of them must be there
@@ -54,11 +56,15 @@ class Sparing:
         """Save work in a call for latents of `height` x `width` cells at the level `sigma`."""
         before = [attention.processor for attention, _ in self.attentions]
         widest = min((halvings for _, halvings in self.attentions), default=0)
+        thrift = self.thrift
         try:
-            for attention, halvings in self.attentions:
-                process = _plain(attention.processor)
-                if self.thrift.merge_ratio and halvings == widest:
-                    process = _merging(process, self.thrift.merge_ratio)
+            for place, (attention, halvings) in enumerate(self.attentions):
+                process, depth = _plain(attention.processor), halvings - widest
+                if thrift.merge_ratio and not depth:
+                    process = _merging(process, thrift.merge_ratio)
+                if thrift.tile >= 0 and depth <= thrift.tile_depth:
+                    least = tile_side(height, width, thrift.tile) * 2**depth
+                    process = _tiling(process, least, thrift.tile_choices, f"{sigma} {place}")
                 attention.processor = _sized(process, -(-height // 2**halvings), -(-width // 2**halvings))
             yield
         finally:
@@ -95,6 +101,23 @@ def _sized(process: Process, height: int, width: int) -> Callable[..., Tensor]:
         return process(attn, hidden_states, attention_mask, height, width)
 
     return processor
+
+
+def _tiling(inner: Process, least: int, choices: int, seed: str) -> Process:
+    """Return `inner` for one tile at a time, whose sides are `least` or more; `seed` draws one of the `choices`.
+
+    What is drawn depends on the level and the layer alone, so that a picture comes again, in whatever batch it is.
+    """
+
+    def process(attention: Attention, x: Tensor, mask: Tensor | None, height: int, width: int) -> Tensor:
+        draw = random.Random(seed)
+        rows, columns = (draw.choice(tile_counts(side, least, choices)) for side in (height, width))
+        if rows * columns == 1:
+            return inner(attention, x, mask, height, width)
+        said = inner(attention, cut(x, height, width, rows, columns), mask, height // rows, width // columns)
+        return uncut(said, height, width, rows, columns)
+
+    return process
 
 
 def _merging(inner: Process, ratio: float) -> Process:
