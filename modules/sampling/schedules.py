@@ -7,7 +7,7 @@ schedule: it means the one its sampler names (`Sampler.schedule`).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import accumulate, pairwise
@@ -16,7 +16,8 @@ from scipy.special import betaincinv
 
 from modules.hooks import hookimpl
 from modules.request import Sampling
-from modules.sampling.prediction import Prediction
+from modules.sampling.aligned import ALIGNED_32, GITS
+from modules.sampling.prediction import ALIGNED_SD1, Prediction
 from modules.sampling.sampler import Sampler
 
 Sigmas = Callable[..., list[float]]
@@ -134,7 +135,7 @@ def ddim(n: int, prediction: Prediction, ddim_discretize: str = "uniform") -> li
         return sgm_uniform(n, prediction)
     if ddim_discretize == "quad":
         stride = math.sqrt(0.8 * prediction.levels) / (n - 1)
-        wanted = [1 + int((i * stride) ** 2) for i in range(n)]
+        wanted = [*(1 + int((i * stride) ** 2) for i in range(n - 1)), 1 + int(0.8 * prediction.levels)]
         places = [*accumulate(wanted, lambda before, place: max(before + 1, place))]
     else:
         places = [1 + int(i * prediction.levels / n) for i in range(n)]
@@ -188,9 +189,42 @@ def kl_optimal(n: int, prediction: Prediction, sigma_min: float = 0.0, sigma_max
     return _whole(first, [math.tan(i / n * low + (1 - i / n) * high) for i in range(n)])
 
 
+def turbo(n: int, prediction: Prediction) -> list[float]:
+    """Take n evenly spaced trained levels from the top down, rounded to the nearest (Forge's "turbo")."""
+    if n > prediction.levels:
+        return sgm_uniform(n, prediction)
+    places = [round(i * prediction.levels / n) - 1 for i in range(n, 0, -1)]
+    return [*(prediction.level(place) for place in places), 0.0]
+
+
 def align_your_steps(n: int, prediction: Prediction) -> list[float]:
     """Interpolate the levels found best for the network in log sigma (Sabour et al. 2024)."""
-    logs = [math.log(sigma) for sigma in prediction.aligned]
+    return _interpolated(n, prediction.aligned)
+
+
+def align_your_steps_gits(n: int, prediction: Prediction) -> list[float]:
+    """Interpolate the levels that GITS finds best (Chen et al. 2024, "On the Trajectory Regularity of …")."""
+    return _interpolated(n, _suiting(prediction, GITS))
+
+
+def align_your_steps_32(n: int, prediction: Prediction) -> list[float]:
+    """Interpolate 32 levels in place of the eleven of Sabour et al. (Forge's); they end below the lowest trained."""
+    return _interpolated(n, _suiting(prediction, ALIGNED_32))
+
+
+def _suiting(prediction: Prediction, tables: Mapping[tuple[float, ...], Sequence[float]]) -> Sequence[float]:
+    """Return the levels of `tables`, which name networks by their aligned levels, for a network.
+
+    One that is in none of them, as a flow, takes those of Stable Diffusion 1 at the same ratio of noise to picture.
+    """
+    known = tables.get(tuple(prediction.aligned))
+    if known is not None:
+        return known
+    return [prediction.sigma_max, *(prediction.sigma_at(-math.log(sigma)) for sigma in tables[ALIGNED_SD1][1:])]
+
+
+def _interpolated(n: int, levels: Sequence[float]) -> list[float]:
+    logs = [math.log(sigma) for sigma in levels]
     sigmas: list[float] = []
     for part in _ramp(n):
         place = part * (len(logs) - 1)
@@ -227,7 +261,15 @@ def schedules() -> Sequence[Schedule]:
         Schedule("polyexponential", "Polyexponential", polyexponential, takes=bent),
         Schedule("sgm_uniform", "SGM Uniform", sgm_uniform, ("SGMUniform",), ENDS),
         Schedule("kl_optimal", "KL Optimal", kl_optimal, takes=ENDS),
-        Schedule("align_your_steps", "Align Your Steps", align_your_steps),
+        Schedule(
+            "align_your_steps",
+            "Align Your Steps",
+            align_your_steps,
+            ("align_your_steps_11", "Align Your Steps 11"),
+        ),
+        Schedule("align_your_steps_GITS", "Align Your Steps GITS", align_your_steps_gits),
+        Schedule("align_your_steps_32", "Align Your Steps 32", align_your_steps_32),
+        Schedule("turbo", "Turbo", turbo),
         Schedule("simple", "Simple", simple),
         Schedule("normal", "Normal", normal, takes=ENDS),
         Schedule("ddim", "DDIM", ddim, takes=frozenset({"ddim_discretize"})),

@@ -498,6 +498,98 @@ def unipc(
     return y
 
 
+def heunpp2(guess: Guess, x: Tensor, sigmas: Sequence[float], draw: Draw) -> Tensor:
+    """Carzit's Heun++ 2: Euler's step to 0, Heun's before it, and two levels ahead before that."""
+    for i, (s, t) in enumerate(pairwise(sigmas)):
+        d = (x - guess(x, s)) / s
+        if t == 0:
+            x = x + d * (t - s)
+            continue
+        x_2 = x + d * (t - s)
+        d_2 = (x_2 - guess(x_2, t)) / t
+        u = sigmas[i + 2]
+        if u == 0:
+            w_2 = t / (2 * sigmas[0])
+            x = x + (d * (1 - w_2) + d_2 * w_2) * (t - s)
+            continue
+        x_3 = x_2 + d_2 * (u - t)
+        d_3 = (x_3 - guess(x_3, u)) / u
+        w_2, w_3 = t / (3 * sigmas[0]), u / (3 * sigmas[0])
+        x = x + (d * (1 - w_2 - w_3) + d_2 * w_2 + d_3 * w_3) * (t - s)
+    return x
+
+
+def ipndm(guess: Guess, x: Tensor, sigmas: Sequence[float], draw: Draw) -> Tensor:
+    """Zhang and Chen 2022, as zju-pi's diff-sampler has it."""
+    old: list[Tensor] = []
+    for i, (s, t) in enumerate(pairwise(sigmas)):
+        denoised = guess(x, s)
+        d = (x - denoised) / s
+        if t == 0:
+            return denoised
+        if i == 0:
+            mixed = d
+        elif i == 1:
+            mixed = (3 * d - old[-1]) / 2
+        elif i == 2:
+            mixed = (23 * d - 16 * old[-1] + 5 * old[-2]) / 12
+        else:
+            mixed = (55 * d - 59 * old[-1] + 37 * old[-2] - 9 * old[-3]) / 24
+        old.append(d)
+        x = x + (t - s) * mixed
+    return x
+
+
+def extrapolated(
+    guess: Guess, x: Tensor, sigmas: Sequence[float], order: int, time: Callable[[float], float]
+) -> Tensor:
+    """Slopes extrapolated as a polynomial in time and integrated over sigma; the last step follows the guess."""
+    old: list[Tensor] = []
+    for i, (s, t) in enumerate(pairwise(sigmas)):
+        denoised = guess(x, s)
+        old.append((x - denoised) / s)
+        if t == 0:
+            return denoised
+        known = [sigmas[i - j] for j in range(min(order, i + 1))]
+        for j, node in enumerate(known):
+
+            def product(tau: float, node: float = node, known: list[float] = known) -> float:
+                others = [each for each in known if each != node]
+                return math.prod((time(tau) - time(each)) / (time(node) - time(each)) for each in others)
+
+            x = x + old[i - j] * integrate.quad(product, s, t, epsabs=1e-13, epsrel=1e-13)[0]
+    return x
+
+
+def ipndm_v(guess: Guess, x: Tensor, sigmas: Sequence[float], draw: Draw) -> Tensor:
+    return extrapolated(guess, x, sigmas, 4, lambda sigma: sigma)
+
+
+def deis(guess: Guess, x: Tensor, sigmas: Sequence[float], draw: Draw) -> Tensor:
+    """tAB-DEIS in the time t of a VP SDE: sigma(t)^2 + 1 = exp(beta_d t^2 / 2 + beta_min t), 0.002 at 1e-3, 80 at 1."""
+    first, last = math.log(1 + 0.002**2), math.log(1 + 80**2)
+    beta_d = 2 * (first / 1e-3 - last) / (1e-3 - 1)
+    beta_min = last - 0.5 * beta_d
+
+    def time(sigma: float) -> float:
+        return (math.sqrt(beta_min**2 + 2 * beta_d * math.log(1 + sigma**2)) - beta_min) / beta_d
+
+    return extrapolated(guess, x, sigmas, 3, time)
+
+
+def ddpm(guess: Guess, x: Tensor, sigmas: Sequence[float], draw: Draw) -> Tensor:
+    """Ho et al. 2020, algorithm 2 with the posterior's variance (eq. 7), in variance-preserving latents."""
+    y = x * math.sqrt(kept(sigmas[0]))
+    for s, t in pairwise(sigmas):
+        whole, before = kept(s), kept(t)
+        alpha = whole / before
+        eps = (y - math.sqrt(whole) * guess(y / math.sqrt(whole), s)) / math.sqrt(1 - whole)
+        y = (y - (1 - alpha) / math.sqrt(1 - whole) * eps) / math.sqrt(alpha)
+        if t > 0:
+            y = y + math.sqrt((1 - alpha) * (1 - before) / (1 - whole)) * draw()
+    return y
+
+
 def lcm(guess: Guess, x: Tensor, sigmas: Sequence[float], draw: Draw) -> Tensor:
     for s, t in pairwise(sigmas):
         x = guess(x, s)
@@ -527,4 +619,8 @@ REFERENCES: dict[str, Reference] = {
     "DPM adaptive": dpm_adaptive,
     "Restart": restart,
     "DDIM CFG++": ddim_cfgpp,
+    "HeunPP2": heunpp2,
+    "IPNDM": ipndm,
+    "IPNDM_V": ipndm_v,
+    "DEIS": deis,
 }

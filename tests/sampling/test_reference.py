@@ -16,7 +16,7 @@ from modules.request import Sampling
 from modules.sampling import schedules
 from modules.sampling.prediction import Eps
 from modules.sampling.sampler import Sampler
-from tests.sampling.published import REFERENCES, SCALE, SHAPE, Guess, Recorded, Toy
+from tests.sampling.published import REFERENCES, SCALE, SHAPE, Guess, Recorded, Toy, ddpm
 from tests.test_variants import SAMPLERS, SCHEDULES
 
 PREDICTION = Eps()
@@ -64,6 +64,14 @@ def test_latents_are_those_of_the_published_algorithm(sampler: Sampler, schedule
     assert apart(sampled(sampler, sigmas, torch.float64), wanted) < 1e-8
     if steps > 2:  # two steps from 14.6 to 0.03 magnify float32's rounding, here as there
         assert apart(sampled(sampler, sigmas, torch.float32), wanted) < 1e-5
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5, 20])
+def test_euler_a_is_ddpm_in_these_coordinates(steps: int) -> None:
+    sigmas, sampler = schedules.karras(steps, PREDICTION), SAMPLERS["Euler a"]
+    assert "ddpm" in sampler.aliases
+    wanted = ddpm(Toy(torch.float64), start(sampler, sigmas[0]), sigmas, Recorded(torch.float64))
+    assert apart(sampled(sampler, sigmas, torch.float64), wanted) < 1e-8
 
 
 @pytest.mark.parametrize("steps", [19, 25, 36, 50])

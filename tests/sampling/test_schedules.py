@@ -7,15 +7,26 @@ import pytest
 
 from modules.request import Sampling
 from modules.sampling import schedules
+from modules.sampling.aligned import ALIGNED_32, GITS
 from modules.sampling.prediction import ALIGNED_SD1, ALIGNED_SDXL, Eps, Flow
 from modules.sampling.sampler import Sampler
-from modules.sampling.schedules import Schedule, sigmas_for
+from modules.sampling.schedules import Schedule, Sigmas, sigmas_for
 from tests.sampling.published_levels import TABLE, published
 
 EPS = Eps()
 RUN = Sampler("nothing", lambda denoise, x, sigmas, prediction, noise: x)
 NAMES = [schedule.name for schedule in schedules.schedules()]
-ENDS = {"karras", "exponential", "polyexponential", "sgm_uniform", "normal", "kl_optimal", "beta", "quadratic", "log_snr"}
+ENDS = {
+    "karras",
+    "exponential",
+    "polyexponential",
+    "sgm_uniform",
+    "normal",
+    "kl_optimal",
+    "beta",
+    "quadratic",
+    "log_snr",
+}
 
 
 @pytest.mark.parametrize("n", [2, 7, 10, 20, 30, 50])
@@ -37,7 +48,7 @@ def test_ddim_takes_quadratic_timesteps_too(n: int) -> None:
     tuned = next(each for each in schedules.schedules() if each.name == "ddim").tuned(Sampling(ddim_discretize="quad"))
     np.testing.assert_allclose(tuned.sigmas(n, EPS), [*TABLE[timesteps], 0.0], rtol=1e-12)
     for many in (30, 100, 400, 500):
-        assert sigmas_for(RUN, tuned, many, EPS)[0] == TABLE[801]
+        assert sigmas_for(RUN, tuned, many, EPS)[0] == pytest.approx(TABLE[801])
 
 
 def test_ddim_takes_the_number_of_steps_asked_for() -> None:
@@ -53,6 +64,15 @@ def test_eleven_aligned_steps_are_the_published_table() -> None:
     np.testing.assert_allclose(schedules.align_your_steps(11, EPS)[:-1], ALIGNED_SD1, rtol=1e-12)
     xl = Eps(aligned=ALIGNED_SDXL)
     np.testing.assert_allclose(schedules.align_your_steps(11, xl)[:-1], ALIGNED_SDXL, rtol=1e-12)
+
+
+@pytest.mark.parametrize("finer", [schedules.align_your_steps_gits, schedules.align_your_steps_32])
+def test_further_aligned_levels_are_those_of_the_network(finer: Sigmas) -> None:
+    tables = GITS if finer is schedules.align_your_steps_gits else ALIGNED_32
+    for aligned, wanted in tables.items():
+        np.testing.assert_allclose(finer(len(wanted), Eps(aligned=aligned))[:-1], wanted, rtol=1e-12)
+    table = np.array(tables[ALIGNED_SD1])
+    np.testing.assert_allclose(finer(len(table), Flow())[1:-1], (table / (1 + table))[1:], rtol=1e-9)
 
 
 def test_a_flow_starts_at_exactly_one() -> None:
@@ -79,7 +99,7 @@ def test_a_schedule_without_enough_levels_says_so() -> None:
         sigmas_for(RUN, Schedule("uniform", "Uniform", schedules.uniform), 0, EPS)
 
 
-@pytest.mark.parametrize("name", ["simple", "ddim"])
+@pytest.mark.parametrize("name", ["simple", "ddim", "turbo"])
 def test_more_steps_than_levels_still_fall(name: str) -> None:
     schedule = Schedule(name, name, getattr(schedules, name))
     for n in (500, 501, 999, 1000, 1001, 3000):
