@@ -47,6 +47,7 @@ class InitImage(_Part):
     background: str = Field("#ffffff", pattern="^#[0-9a-fA-F]{6}$")  # what shows through where it is transparent
     color_correction: bool = False  # give the result the colours of the picture
     noise_multiplier: float = Field(1.0, ge=0, le=1.5)  # of the noise that is laid over it
+    mask_weight: float = Field(1.0, ge=0, le=1)  # how far a mask hides it from a checkpoint for inpainting
     image_cfg_scale: float = Field(1.5, ge=0, le=3)  # how much it counts for a checkpoint that follows a picture
 
 
@@ -153,7 +154,17 @@ class Variation(_Part):
         return self.from_width > 0 and self.from_height > 0
 
 
-class Sampling(_Part):
+class Numbers(_Part):
+    """A part of which each field counts for itself, where it is not as usual."""
+
+    @property
+    def numbers(self) -> dict[str, float | str]:
+        """The fields that are not as usual, by name."""
+        fields = type(self).model_fields.items()
+        return {name: getattr(self, name) for name, info in fields if getattr(self, name) != info.default}
+
+
+class Sampling(Numbers):
     """The samplers' and schedules' own numbers, by A1111's names; as they are here all is as it was published.
 
     Each counts for those samplers and schedules alone that know it.
@@ -168,14 +179,17 @@ class Sampling(_Part):
     sigma_min: float = Field(default=0.0, ge=0, le=100)  # the schedule's last level before 0; 0: the model's own
     sigma_max: float = Field(default=0.0, ge=0, le=10_000)  # its first one
     rho: float = Field(default=0.0, ge=0, le=100)  # how the levels crowd at the end; 0: the schedule's own
+    beta_dist_alpha: float = Field(default=0.6, ge=0.01, le=1)  # how the levels of Beta crowd at the end
+    beta_dist_beta: float = Field(default=0.6, ge=0.01, le=1)  # and at the beginning
     discard_penultimate: bool = False  # one level more is made, and the last before 0 left out
     sgm_noise_multiplier: bool = False  # begin with noise as strong as a picture and noise are together
-
-    @property
-    def numbers(self) -> dict[str, float]:
-        """The numbers that are not as usual, by name."""
-        fields = type(self).model_fields.items()
-        return {name: getattr(self, name) for name, info in fields if getattr(self, name) != info.default}
+    ddim_discretize: Literal["uniform", "quad"] = "uniform"  # how the schedule DDIM chooses its timesteps
+    uni_pc_variant: Literal["bh1", "bh2", "vary_coeff"] = "bh1"  # how UniPC weighs what it knows
+    uni_pc_skip_type: Literal["time_uniform", "time_quadratic", "logSNR"] = "time_uniform"  # its own schedule
+    uni_pc_order: int = Field(default=3, ge=1, le=50)  # how many guesses it looks at
+    uni_pc_lower_order_final: bool = True  # at the last steps fewer
+    quantize: bool = False  # the network is told the nearest of the times that it was trained on
+    extra_noise: float = Field(default=0.0, ge=0, le=1)  # laid over a picture on top of its first level's
 
     def only(self, names: Collection[str]) -> "Sampling | None":
         """Return the part with nothing unusual but `names`; None where that leaves nothing."""
@@ -190,6 +204,42 @@ class Guidance(_Part):
     skip_early: float = Field(default=0.0, ge=0, le=1)  # "Skip Early CFG": share of steps without a negative prompt
     s_min_uncond: float = Field(default=0.0, ge=0, le=15)  # "NGMS": noise below which every other step goes without it
     s_min_uncond_all: bool = False  # "NGMS all steps": there, not every other step but all of them
+
+
+class Told(Numbers):
+    """What a network is told about a picture besides words and size, where it was trained to listen (SDXL).
+
+    Pictures it was trained on were cut out of larger ones, so many pixels from the top and the left. Its refiner is
+    told how people would score a picture: one of the prompt, and one of the negative prompt.
+    """
+
+    crop_top: int = Field(default=0, ge=0, le=4096)  # pixels
+    crop_left: int = Field(default=0, ge=0, le=4096)
+    high_score: float = Field(default=6.0, ge=0, le=10)
+    low_score: float = Field(default=2.5, ge=0, le=10)
+
+
+class Merging(Numbers):
+    """Token merging (Bolya and Hoffman 2023): which share of what attention looks at is merged into what is like it.
+
+    In a second pass it is as in the first, unless that has a share of its own.
+    """
+
+    merge_ratio: float = Field(default=0.0, ge=0, le=0.9)
+    merge_ratio_hires: float = Field(default=0.0, ge=0, le=0.9)
+
+
+class Hypertile(Numbers):
+    """Attention that looks at a tile at a time (tfernd's HyperTile); a second pass does where either is switched on.
+
+    Deeper levels have larger tiles; the sides of tiles are drawn among so many (`swap_size`), anew for each layer.
+    """
+
+    tile_attention: bool = False
+    tile_attention_hires: bool = False
+    max_depth: int = Field(default=3, ge=0, le=3)  # levels below the widest that have tiles, too
+    max_tile: int = Field(default=256, ge=0, le=512)  # pixels that the least side may be; never below 128
+    swap_size: int = Field(default=3, ge=0, le=64)
 
 
 class Shot(BaseModel):
@@ -225,6 +275,9 @@ class Request(BaseModel):
     height: Size | None = None
     cfg_scale: float = Field(7.0, ge=CFG_SCALE[0], le=CFG_SCALE[1])
     guidance: Guidance | None = None
+    told: Told | None = None
+    merging: Merging | None = None
+    hypertile: Hypertile | None = None
     tiling: bool = False  # opposite borders of the picture fit together
     old_timelines: bool = False  # numbers in [from:to:when] are read as A1111 did before 1.6
     pad_conds: Literal["chunks", "off", "v0"] = "chunks"  # a prompt and a negative prompt of unequal length (A1111's)
@@ -262,11 +315,18 @@ class Request(BaseModel):
         """A variation that changes nothing is none."""
         return variation if variation is not None and (variation.strength or variation.resized) else None
 
-    @field_validator("sampling")
+    @field_validator("sampling", "told", "merging")
     @classmethod
-    def _nothing_unusual(cls, sampling: Sampling | None) -> Sampling | None:
+    def _nothing_unusual(cls, part: Numbers | None) -> Numbers | None:
         """Numbers that are all as usual are none."""
-        return sampling if sampling is not None and sampling.numbers else None
+        return part if part is not None and part.numbers else None
+
+    @field_validator("hypertile")
+    @classmethod
+    def _no_tiles(cls, hypertile: Hypertile | None) -> Hypertile | None:
+        """Tiles in no pass are none."""
+        used = hypertile is not None and (hypertile.tile_attention or hypertile.tile_attention_hires)
+        return hypertile if used else None
 
     @field_validator("refiner")
     @classmethod
@@ -394,6 +454,9 @@ def _owner(place: Sequence[object]) -> type[BaseModel]:
         "variation": Variation,
         "sampling": Sampling,
         "guidance": Guidance,
+        "told": Told,
+        "merging": Merging,
+        "hypertile": Hypertile,
         "hires": Hires,
         "refiner": Refiner,
         "tiles": Tiles,

@@ -6,7 +6,20 @@ from typing import Any
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
-from modules.request import Control, Guidance, Hires, InitImage, Mask, Refiner, Sampling, Tiles, Variation
+from modules.request import (
+    Control,
+    Guidance,
+    Hires,
+    Hypertile,
+    InitImage,
+    Mask,
+    Merging,
+    Refiner,
+    Sampling,
+    Tiles,
+    Told,
+    Variation,
+)
 
 
 class UsedControl(BaseModel):
@@ -89,6 +102,9 @@ class Recipe(BaseModel):
     seed_delta: int = 0
     sampling: Sampling | None = None  # what of it counted
     guidance: Guidance | None = None
+    told: Told | None = None
+    merging: Merging | None = None
+    hypertile: Hypertile | None = None
     tiling: bool = False
     old_timelines: bool = False
     pad_conds: str = "chunks"

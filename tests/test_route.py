@@ -73,6 +73,15 @@ def test_a_circle_on_a_background(starter: Engine, thing: str, background: str) 
     assert sum(right) >= 3, f"the corners are {corners(image)}"
 
 
+def test_with_tokens_merged_it_still_shows_what_was_asked_for(starter: Engine) -> None:
+    asked = "a red circle on a blue background"
+    image = make(starter, asked, merging={"merge_ratio": 0.3})
+    assert LOOKS["red"](middle(image)), f"the middle is {middle(image)}"
+    assert sum(LOOKS["blue"](corner) for corner in corners(image)) >= 3, f"the corners are {corners(image)}"
+    assert image.tobytes() != make(starter, asked).tobytes()
+    assert image.tobytes() == make(starter, asked, merging={"merge_ratio": 0.3}).tobytes()
+
+
 @pytest.mark.parametrize("sampler", ["Euler a", "DPM++ 2M SDE", "UniPC", "Heun"])
 def test_every_kind_of_sampler_shows_it(starter: Engine, sampler: str) -> None:
     image = make(starter, "a red circle on a blue background", sampler=sampler)

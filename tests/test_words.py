@@ -10,13 +10,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from modules import errors
+from modules.images.plain_entries import PLAIN
 from modules.request import Control, InitImage, Mask, Sampling, Soft
 from modules.words import LANGUAGES, LOCALE
 from tests.floors import ROOT
 
-FIELDS = {name for part in (InitImage, Mask, Soft, Control, Sampling) for name in part.model_fields}
+PARTS: tuple[type[BaseModel], ...] = (InitImage, Mask, Soft, Control, Sampling, *(part for part, _ in PLAIN.values()))
+FIELDS = {name for part in PARTS for name in part.model_fields}
 ROOMS = sorted(file.stem for file in (LOCALE / "en").glob("*.json"))
 ERRORS = {name for name, each in inspect.getmembers(errors, inspect.isclass) if issubclass(each, errors.EaselError)}
 ERRORS |= {"Skipped", "Problem"}

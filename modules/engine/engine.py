@@ -40,6 +40,7 @@ from modules.engine.refining import takes_part, taking_over
 from modules.engine.relay import Borrowed, Cast, Chosen, Leg, Relay
 from modules.engine.report import Report, Skipped, Unrepeated, heeding
 from modules.engine.scene import Scene, Used
+from modules.engine.thrift import thrifty
 from modules.engine.tiling import boxes_of, windows_of
 from modules.engine.upscaling import Upscaling
 from modules.engine.watched import ALL, Part
@@ -333,7 +334,8 @@ class Engine:
             with patched(self.plugins, task, model) as patches, self.models.working(model):
                 words = self.words.vocabulary(model, bundled)
                 encoder = self._encoder_of(model, words, asked, fresh=patches > 0)
-                yield Borrowed(levelled(model, request), task, words, encoder, dict(asked.hashes))
+                asked_model = levelled(model if request.told is None else model.with_told(request.told), request)
+                yield Borrowed(asked_model, task, words, encoder, dict(asked.hashes))
 
     def _first(
         self,
@@ -381,7 +383,7 @@ class Engine:
             model = scene.relay.to(leg).model
             fit = task if leg.chosen == scene.cast.first else self.controls.suiting(task, leg.chosen.file, scene.report)
             controls = scene.guard(self.controls.rings)(fit, model, levels, boxes)
-            return Turn(model.predict, self._calls(scene, task, said, begin), controls)
+            return Turn(thrifty(model, task.request, second).predict, self._calls(scene, task, said, begin), controls)
 
         def refine(leg: Leg) -> Turn:
             turn, model = take(leg), scene.relay.model
@@ -456,9 +458,9 @@ class Engine:
         )
 
     def _ways(self, request: Request, sampler: str, schedule: str) -> tuple[Sampler, Schedule]:
-        found = self.samplers[sampler]
+        found = self.samplers[sampler].tuned(request.sampling)
         chosen = self.schedules[found.schedule if schedule == AUTOMATIC else schedule]
-        return found.tuned(request.sampling), chosen.tuned(request.sampling)
+        return found, chosen.tuned(request.sampling)
 
     def _adaptive(self, request: Request) -> bool:
         """Tell whether a sampler sees one picture at a time."""
@@ -472,10 +474,13 @@ class Engine:
         ways = [(request.sampler, request.schedule)]
         ways += [(request.hires.sampler, request.hires.schedule)] if request.hires else []
         counted = {"sgm_noise_multiplier"} if request.init is None else set()
+        counted |= {"quantize", "extra_noise"} if request.init or request.hires else {"quantize"}
         for name, label in ways:
             sampler = self.samplers[name]
-            schedule = self.schedules[sampler.schedule if label == AUTOMATIC else label]
+            usual = sampler.tuned(request.sampling).schedule
+            schedule = self.schedules[usual if label == AUTOMATIC else label]
             counted |= sampler.takes | schedule.takes
+            counted |= {sampler.spaced_by} if schedule.label == usual else set()
             counted |= set() if sampler.discard_penultimate else {"discard_penultimate"}
         return request.sampling.only(counted)
 
@@ -539,6 +544,9 @@ class Engine:
             seed_delta=request.seed_delta,
             sampling=self._sampling(request),
             guidance=request.guidance,
+            told=request.told,
+            merging=request.merging,
+            hypertile=request.hypertile,
             tiling=request.tiling,
             old_timelines=request.old_timelines,
             pad_conds=request.pad_conds,

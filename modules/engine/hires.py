@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from modules.engine.job import Job
-from modules.engine.latents import Guard, Start, noise_of, shortened
+from modules.engine.latents import Guard, Start, laid_over, noise_of, shortened
 from modules.engine.masking import pixels_of
 from modules.engine.relay import Cast
 from modules.families.family import Model
@@ -95,7 +95,7 @@ def start_larger(
     again = noise_of(job, model, sigmas)
     noise = again()
     begun = shortened(sigmas, hires.denoising_strength)
-    return Start(model.prediction.noised(clean, noise.initial(), begun[0]), begun, noise, again, clean=clean)
+    return Start(laid_over(job, model, clean, noise.initial(), begun[0]), begun, noise, again, clean=clean)
 
 
 def _cut(latents: Tensor, size: Size, factor: int) -> Tensor:

@@ -69,8 +69,20 @@ def start(job: Job, model: Model, sigmas: Sequence[float], canvas: Canvas | None
             clean = clean * (1 - cells)
         kept = Kept(clean, cells, soft)
     left = shortened(sigmas, canvas.part.denoising_strength)
-    latents = model.prediction.noised(clean, fresh * canvas.part.noise_multiplier, left[0])
+    latents = laid_over(job, model, clean, fresh * canvas.part.noise_multiplier, left[0])
     return Start(latents, left, noise, again, kept, beside, clean)
+
+
+def laid_over(job: Job, model: Model, clean: Tensor, fresh: Tensor, sigma: float) -> Tensor:
+    """Return `clean` latents at the level `sigma` with `fresh` noise, and with as much more as `job` asks for.
+
+    The sampler is not told of what is more, and makes details of it (A1111's "extra noise").
+    """
+    noised = model.prediction.noised(clean, fresh, sigma)
+    asked = job.request.sampling
+    if asked is None or not asked.extra_noise:
+        return noised
+    return noised + fresh * (asked.extra_noise * model.prediction.alpha(sigma))
 
 
 def _begun(job: Job, model: Model, fresh: Tensor, sigma: float) -> Tensor:
@@ -125,7 +137,8 @@ def _latents(canvas: Canvas, encode: Callable[..., Any], model: Model, cells: tu
 def _beside(canvas: Canvas, encode: Callable[..., Any], model: Model, cells: tuple[int, int]) -> Tensor | None:
     """Return what a network made to change pictures reads: the picture, or a mask and the picture without its hole.
 
-    A picture to follow comes as the autoencoder says it, unscaled; one with a hole as the sampler knows it.
+    A picture to follow comes as the autoencoder says it, unscaled; one with a hole as the sampler knows it. The hole is
+    as deep as the picture's `mask_weight` says: at 0 all of the picture is seen.
     """
     if not model.further:
         return None
@@ -138,5 +151,5 @@ def _beside(canvas: Canvas, encode: Callable[..., Any], model: Model, cells: tup
     if canvas.mask is not None:
         levels = on_cells(canvas.mask, size[1], size[0], rounded=True)
         hole = torch.from_numpy(levels)[None, None].to(model.device)
-    rest: Tensor = encode(pixels * (1 - hole))
+    rest: Tensor = encode(pixels * (1 - hole * canvas.part.mask_weight))
     return torch.cat([F.interpolate(hole, cells).to(rest), rest], dim=1)

@@ -10,6 +10,7 @@ from modules.sampling.prediction import retabled
 def levelled(model: Model, request: Request) -> Model:
     """Return `model` on the noise levels that `request` asks for; its weights are shared, and it stays as it is."""
     zero_snr = request.noise_schedule == "Zero Terminal SNR"
-    if not zero_snr and not request.downcast_alphas:
+    quantized = request.sampling is not None and request.sampling.quantize
+    if not zero_snr and not request.downcast_alphas and not quantized:
         return model
-    return model.with_prediction(retabled(model.prediction, zero_snr, request.downcast_alphas))
+    return model.with_prediction(retabled(model.prediction, zero_snr, request.downcast_alphas, quantized))

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from modules.prompts.emphasis import Apply, emphasise
+from modules.request import Told
 
 if TYPE_CHECKING:
     import torch
@@ -105,6 +106,16 @@ class Conditioning:
     extra: Mapping[str, Tensor] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Thrift:
+    """How a network's attention saves work, at the cost of detail: as it is here, not at all."""
+
+    merge_ratio: float = 0.0  # 0..1, of the tokens of its widest level
+    tile: int = -1  # latent cells: the most that the least side of a tile may be; -1: no tiles
+    tile_depth: int = 0  # how many levels below the widest one have tiles
+    tile_choices: int = 1  # among how many ways to cut a side
+
+
 class Model(Protocol):
     """A loaded checkpoint, ready on its device."""
 
@@ -186,6 +197,14 @@ class Model(Protocol):
 
     def with_prediction(self, prediction: Prediction) -> Model:
         """Return a model that shares everything with this one but what its network is taken to say."""
+        ...
+
+    def with_told(self, told: Told) -> Model:
+        """Return a model that shares everything with this one but what its network is told about pictures."""
+        ...
+
+    def with_thrift(self, thrift: Thrift) -> Model:
+        """Return a model that shares everything with this one, whose attention saves work."""
         ...
 
     def seamless(self) -> AbstractContextManager[None]:

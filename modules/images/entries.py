@@ -14,7 +14,8 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 from modules.images import infotext
-from modules.images.versions import ALIASES, as_it_was
+from modules.images.plain_entries import PLAIN
+from modules.images.versions import SPELLINGS, as_it_was
 from modules.request import (
     PROMPT_LENGTH,
     SIZE,
@@ -32,6 +33,7 @@ from modules.request import (
     limits,
 )
 
+MASK_WEIGHT = "Conditional mask weight"
 _NUMBERS: Mapping[str, tuple[type[BaseModel], str]] = MappingProxyType(
     {
         "Steps": (Request, "steps"),
@@ -46,7 +48,13 @@ _NUMBERS: Mapping[str, tuple[type[BaseModel], str]] = MappingProxyType(
         **{
             infotext.SAMPLING[name]: (Sampling, f"sampling/{name}")
             for name, info in Sampling.model_fields.items()
-            if info.annotation is float
+            if info.annotation in (float, int)
+        },
+        **{
+            entry: (part, f"{field}/{name}")
+            for field, (part, own) in PLAIN.items()
+            for name, entry in own.items()
+            if part.model_fields[name].annotation in (float, int)
         },
         "CFG Rescale": (Guidance, "guidance/rescale"),
         "Skip Early CFG": (Guidance, "guidance/skip_early"),
@@ -62,6 +70,7 @@ _NUMBERS: Mapping[str, tuple[type[BaseModel], str]] = MappingProxyType(
         "SD upscale factor": (Tiles, "tiles/scale"),
         "Denoising strength": (InitImage, "init/denoising_strength"),
         "Noise multiplier": (InitImage, "init/noise_multiplier"),
+        MASK_WEIGHT: (InitImage, "init/mask_weight"),
         "Image CFG scale": (InitImage, "init/image_cfg_scale"),
         "Mask blur": (Mask, "mask/blur"),
         "Masked area padding": (Mask, "mask/padding"),
@@ -95,9 +104,18 @@ _CHOICES: Mapping[str, tuple[str, Mapping[str, object]]] = MappingProxyType(
         "Pad conds v0": ("pad_conds", {"True": "v0"}),
         "Emphasis": ("emphasis", {each: each for each in get_args(Request.model_fields["emphasis"].annotation)}),
         **{
-            infotext.SAMPLING[name]: (f"sampling/{name}", _SWITCH)
+            infotext.SAMPLING[name]: (
+                f"sampling/{name}",
+                _SWITCH if info.annotation is bool else {each: each for each in get_args(info.annotation)},
+            )
             for name, info in Sampling.model_fields.items()
-            if info.annotation is bool
+            if info.annotation is bool or get_args(info.annotation)
+        },
+        **{
+            entry: (f"{field}/{name}", _SWITCH)
+            for field, (part, own) in PLAIN.items()
+            for name, entry in own.items()
+            if part.model_fields[name].annotation is bool
         },
         "Refiner switch by sampling steps": ("refiner/switch_by", {"True": "steps", "False": "timesteps"}),
         "Hires refiner": ("refiner/passes", {said: each for each, said in infotext.PASSES.items()}),
@@ -123,12 +141,15 @@ _USUAL = MappingProxyType(
         "Pad conds": "True",
         "Emphasis": "Original",
         **{infotext.SAMPLING[name]: str(info.default) for name, info in Sampling.model_fields.items()},
+        **{entry: str(part.model_fields[name].default) for part, own in PLAIN.values() for name, entry in own.items()},
     }
 )
 _SECOND = MappingProxyType({"Hires resize-1": "0", "Hires resize-2": "0", "Hires steps": "0", "Hires CFG Scale": "0"})
 _BY_STEPS = (1, 8)  # A1111's first version whose refiner went by noise levels
 _VERSION = re.compile(r"v(\d{1,3})\.(\d{1,3})\b")
-_INIT = MappingProxyType({"Resize mode": "Just resize", "Noise multiplier": "1", "Color correction": "False"})
+_INIT = MappingProxyType(
+    {"Resize mode": "Just resize", "Noise multiplier": "1", MASK_WEIGHT: "1", "Color correction": "False"}
+)
 _MASK = MappingProxyType(
     {
         "Mask mode": "Inpaint masked",
@@ -147,7 +168,7 @@ _ASIDE = frozenset(
         *("Diffusers", "VAE Encoder", "VAE Decoder", "VAE dtype", "Memory ladder", "Init image hash"),
         *("Batch size", "Batch pos", "Hires upscaler", "Hires sampler", "Hires schedule type"),
         *("Hires checkpoint", "Hires prompt", "Hires negative prompt", "Refiner"),
-        *("SD upscale upscaler", "SD upscale tile-1", "SD upscale tile-2", *ALIASES),
+        *("SD upscale upscaler", "SD upscale tile-1", "SD upscale tile-2", *SPELLINGS),
     )
 )
 _UNIT = re.compile(r"ControlNet (\d)")
@@ -191,6 +212,8 @@ def values_of(fields: Mapping[str, str]) -> tuple[dict[str, Any], list[Left]]:
     if values["hires_on"]:  # then it is the second pass's, and no picture was painted over
         known["Hires strength"] = known.pop("Denoising strength", "0.7")
         known = {**_SECOND, **known}
+    if "Denoising strength" not in known:  # A1111 says it of every picture that a checkpoint for inpainting makes
+        known.pop(MASK_WEIGHT, None)
     given = {**_USUAL, **as_it_was(fields), **known}
     given = (dict(_INIT) if "Denoising strength" in known else {}) | given
     given = (dict(_MASK) if "Mask blur" in fields else {}) | given

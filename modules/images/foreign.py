@@ -60,6 +60,8 @@ _INVOKE = MappingProxyType(
         "ddim": "DDIM",
         "plms": "PLMS",
         "pndm": "PLMS",
+        "ddpm": "Euler a",
+        "deis": "DEIS",
         "lcm": "LCM",
     }
 )

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from modules import __version__
-from modules.request import InitImage
+from modules.images.plain_entries import PLAIN
+from modules.request import InitImage, Numbers
 from modules.result import Recipe, UsedControl
 
 NEGATIVE = "Negative prompt:"
@@ -51,6 +52,15 @@ SAMPLING = MappingProxyType(
         "rho": "Schedule rho",
         "discard_penultimate": "Discard penultimate sigma",
         "sgm_noise_multiplier": "SGM noise multiplier",
+        "extra_noise": "Extra noise",
+        "beta_dist_alpha": "Beta scheduler alpha",
+        "beta_dist_beta": "Beta scheduler beta",
+        "quantize": "Quantized timesteps",
+        "ddim_discretize": "DDIM discretize",
+        "uni_pc_variant": "UniPC variant",
+        "uni_pc_skip_type": "UniPC skip type",
+        "uni_pc_order": "UniPC order",
+        "uni_pc_lower_order_final": "UniPC lower order final",
     }
 )  # number of `Sampling` -> its entry
 PASSES = MappingProxyType({"first": "first pass", "second": "second pass", "both": "both passes"})
@@ -211,8 +221,7 @@ def _varied(recipe: Recipe) -> dict[str, str]:
 
 def _sampled(recipe: Recipe) -> dict[str, str]:
     """Return the numbers of samplers and schedules that are not as usual."""
-    numbers = {} if recipe.sampling is None else recipe.sampling.numbers
-    return {SAMPLING[name]: "True" if value is True else _number(value) for name, value in numbers.items()}
+    return {} if recipe.sampling is None else _unusual(recipe.sampling, SAMPLING)
 
 
 def _guided(recipe: Recipe) -> dict[str, str]:
@@ -225,7 +234,16 @@ def _guided(recipe: Recipe) -> dict[str, str]:
     if recipe.noise_schedule != "Default":
         found["Noise Schedule"] = recipe.noise_schedule
     found |= {entry: "True" for name, entry in HISTORIC.items() if getattr(recipe, name) is True}
+    for part, (_, own) in PLAIN.items():
+        asked_for = getattr(recipe, part)
+        found |= {} if asked_for is None else _unusual(asked_for, own)
     return found | PADDING.get(recipe.pad_conds, {})
+
+
+def _unusual(part: Numbers, own: Mapping[str, str]) -> dict[str, str]:
+    """Return the entries of what of a part is not as usual; `own` are their names by field."""
+    numbers = part.numbers.items()
+    return {own[name]: str(value) if isinstance(value, bool | str) else _number(value) for name, value in numbers}
 
 
 def _made_with(recipe: Recipe) -> dict[str, str]:
@@ -244,6 +262,8 @@ def _painted_over(recipe: Recipe) -> dict[str, str]:
         entries["Resize mode"] = RESIZES[recipe.init.resize_mode]
     if recipe.init.noise_multiplier != 1:
         entries["Noise multiplier"] = _number(recipe.init.noise_multiplier)
+    if recipe.init.mask_weight != 1:
+        entries["Conditional mask weight"] = _number(recipe.init.mask_weight)
     if recipe.init.image_cfg_scale != InitImage.model_fields["image_cfg_scale"].default:
         entries["Image CFG scale"] = _number(recipe.init.image_cfg_scale)
     if recipe.init.background != InitImage.model_fields["background"].default:

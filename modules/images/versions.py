@@ -2,10 +2,19 @@
 
 import re
 from collections.abc import Mapping
+from types import MappingProxyType
 
 _VERSION = re.compile(r"v(\d{1,9})\.(\d{1,9})\.(\d{1,9})(?:-(\d{1,9}))?(?!\d)")
 EASEL = "easel-"  # how a version of Easel begins
-ALIASES = ("CFG Rescale φ", "CFG Rescale phi")  # older spellings of "CFG Rescale"
+# Other spellings, the first of them that a text has counts. A1111 writes the last two, and reads what is here.
+SPELLINGS = MappingProxyType(
+    {
+        "CFG Rescale φ": "CFG Rescale",
+        "CFG Rescale phi": "CFG Rescale",
+        "Beta schedule alpha": "Beta scheduler alpha",
+        "Beta schedule beta": "Beta scheduler beta",
+    }
+)
 
 
 def as_it_was(fields: Mapping[str, str]) -> dict[str, str]:
@@ -13,8 +22,7 @@ def as_it_was(fields: Mapping[str, str]) -> dict[str, str]:
 
     Of a text without a version, only what no version of A1111 does by itself is said.
     """
-    rescaled = [fields[name] for name in ALIASES if name in fields]
-    found = {"CFG Rescale": rescaled[0]} if rescaled else {}
+    found = {entry: fields[name] for name, entry in reversed([*SPELLINGS.items()]) if name in fields}
     said = fields.get("Version", "")
     if said.startswith(EASEL):
         return found

@@ -39,10 +39,9 @@ def euler_ancestral(
 
 @hookimpl
 def samplers() -> list[Sampler]:
-    """Offer Euler and Euler a."""
+    """Offer Euler and Euler a, whose step in these coordinates is DDPM's as well (Ho et al. 2020, eq. 7)."""
+    names = ("k_euler_a", "k_euler_ancestral", "ddpm")
     return [
-        Sampler(
-            "Euler a", euler_ancestral, ("k_euler_a", "k_euler_ancestral"), noise="ancestral", takes=frozenset({"eta"})
-        ),
+        Sampler("Euler a", euler_ancestral, names, noise="ancestral", takes=frozenset({"eta"})),
         Sampler("Euler", euler, ("k_euler",), takes=CHURN, levels=churned),
     ]

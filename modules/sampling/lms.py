@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from modules.hooks import hookimpl
 from modules.sampling.prediction import Prediction
 from modules.sampling.sampler import Denoise, Sampler, StepNoise
-from modules.sampling.steps import advance, pairs, slope
+from modules.sampling.steps import advance, lagrange_weight, pairs, slope
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,25 +27,8 @@ def lms(
             continue
         nodes = [sigmas[i - j] for j in range(len(slopes))]
         for j, each in enumerate(slopes):
-            x = x + each * _weight(nodes, j, there.sigma)
+            x = x + each * lagrange_weight(nodes, j, there.sigma)
     return x
-
-
-def _weight(nodes: Sequence[float], j: int, end: float) -> float:
-    """Integrate from nodes[0] to `end` the Lagrange polynomial that is 1 at nodes[j] and 0 at the other nodes.
-
-    Simpson's rule, which is exact up to degree three, that is for four nodes.
-    """
-
-    def lagrange(sigma: float) -> float:
-        value = 1.0
-        for k, node in enumerate(nodes):
-            if k != j:
-                value *= (sigma - node) / (nodes[j] - node)
-        return value
-
-    start = nodes[0]
-    return (end - start) / 6 * (lagrange(start) + 4 * lagrange((start + end) / 2) + lagrange(end))
 
 
 @hookimpl

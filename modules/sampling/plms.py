@@ -8,13 +8,10 @@ from typing import TYPE_CHECKING
 from modules.hooks import hookimpl
 from modules.sampling.prediction import Prediction
 from modules.sampling.sampler import Denoise, Sampler, StepNoise
-from modules.sampling.steps import advance, pairs, slope
+from modules.sampling.steps import ADAMS_BASHFORTH, advance, pairs, slope
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-
-_WEIGHTS = ((3 / 2, -1 / 2), (23 / 12, -16 / 12, 5 / 12), (55 / 24, -59 / 24, 37 / 24, -9 / 24))
 
 
 def plms(denoise: Denoise, x: Tensor, sigmas: Sequence[float], prediction: Prediction, noise: StepNoise) -> Tensor:
@@ -34,7 +31,7 @@ def plms(denoise: Denoise, x: Tensor, sigmas: Sequence[float], prediction: Predi
             there_too = slope(ahead, denoise(ahead, there.sigma), there.sigma)
             x = x + (slopes[0] + there_too) * ((there.sigma - here.sigma) / 2)
         else:
-            for each, weight in zip(slopes, _WEIGHTS[len(slopes) - 2], strict=True):
+            for each, weight in zip(slopes, ADAMS_BASHFORTH[len(slopes) - 2], strict=True):
                 x = x + each * (weight * (there.sigma - here.sigma))
     return x
 

@@ -164,10 +164,14 @@ STABLE_DIFFUSION = DiscreteTable.scaled_linear()
 
 @dataclass(frozen=True)
 class _Diffusion:
-    """What every network on the diffusion path shares: alpha is 1."""
+    """What every network on the diffusion path shares: alpha is 1.
+
+    One that is `quantized` is told whole timesteps only: the nearest one in log sigma (k-diffusion's `quantize`).
+    """
 
     table: DiscreteTable = STABLE_DIFFUSION
     aligned: tuple[float, ...] = ALIGNED_SD1
+    quantized: bool = False
 
     @property
     def sigma_min(self) -> float:
@@ -191,7 +195,8 @@ class _Diffusion:
         return math.exp(-log_snr)
 
     def timestep(self, sigma: float) -> float:
-        return self.table.timestep(sigma)
+        found = self.table.timestep(sigma)
+        return float(math.ceil(found - 0.5)) if self.quantized else found
 
     def sigma(self, timestep: float) -> float:
         return self.table.sigma(timestep)
@@ -225,10 +230,11 @@ class V(_Diffusion):
         return x / total - output * (sigma / math.sqrt(total))
 
 
-def retabled(prediction: Prediction, zero_snr: bool = False, half: bool = False) -> Prediction:
+def retabled(prediction: Prediction, zero_snr: bool = False, half: bool = False, quantized: bool = False) -> Prediction:
     """Return `prediction` on other noise levels: worked out in `half` precision, or ending in nothing but noise.
 
     A flow has no table, and one that ends in noise already, or cannot be told apart in half precision, stays as it is.
+    With `quantized` its network is told of the levels on its table alone.
     """
     if not isinstance(prediction, _Diffusion):
         return prediction
@@ -238,7 +244,7 @@ def retabled(prediction: Prediction, zero_snr: bool = False, half: bool = False)
             table = table.in_half()
     if zero_snr and table.sigmas[-1] < 1 / math.sqrt(2 * ZERO_SNR):
         table = table.to_zero_snr()
-    return replace(prediction, table=table)
+    return replace(prediction, table=table, quantized=quantized or prediction.quantized)
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ Adding one is a file beside this one with a module-level `samplers` hook; `tests
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -48,7 +48,7 @@ Guidance = Callable[..., Callable[[float], float]]
 CHURN = frozenset({"s_churn", "s_tmin", "s_tmax", "s_noise"})  # of Karras et al. 2022, algorithm 2
 
 
-def as_scheduled(sigmas: Sequence[float], prediction: Prediction, **own: float) -> Sequence[float]:
+def as_scheduled(sigmas: Sequence[float], prediction: Prediction, **own: float | str) -> Sequence[float]:
     """Return `sigmas`: the steps of most samplers are those of the schedule."""
     return sigmas
 
@@ -66,6 +66,9 @@ class Sampler:
     what is told and said from step to step; they may go up again. An `adaptive` sampler chooses its steps by the
     picture it sees, so it sees one at a time, and its levels say no more than how far it is. `guidance` is for a
     sampler that follows the prompt more at one level than at another.
+
+    `spaced_by` names a choice of `request.Sampling` that says which schedule "Automatic" means; `spacings` are the
+    labels by that.
     """
 
     name: str
@@ -79,6 +82,8 @@ class Sampler:
     levels: Levels = as_scheduled
     guidance: Guidance | None = None
     adaptive: bool = False
+    spaced_by: str = ""
+    spacings: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def tuned(self, asked: Sampling | None) -> Sampler:
         """Return the sampler with the numbers that are `asked` for, as far as it takes them."""
@@ -92,4 +97,5 @@ class Sampler:
             guidance=partial(self.guidance, **own) if self.guidance is not None else None,
             noise="ancestral" if self.noise == "none" and own.get("s_churn") else self.noise,
             discard_penultimate=self.discard_penultimate or asked.discard_penultimate,
+            schedule=self.spacings.get(getattr(asked, self.spaced_by, ""), self.schedule),
         )

@@ -7,16 +7,17 @@ schedule: it means the one its sampler names (`Sampler.schedule`).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from scipy.special import betaincinv
 
 from modules.hooks import hookimpl
 from modules.request import Sampling
-from modules.sampling.prediction import Prediction
+from modules.sampling.aligned import ALIGNED_32, GITS
+from modules.sampling.prediction import ALIGNED_SD1, Prediction
 from modules.sampling.sampler import Sampler
 
 Sigmas = Callable[..., list[float]]
@@ -27,7 +28,8 @@ ENDS = frozenset({"sigma_min", "sigma_max"})
 class Schedule:
     """A named way to choose levels: `sigmas(n, prediction)` returns n + 1 falling floats that end at 0, for n >= 1.
 
-    `takes` names the numbers of `request.Sampling` that `sigmas` takes by name: other ends than the network's, and rho.
+    `takes` names the numbers of `request.Sampling` that `sigmas` takes by name: other ends than the network's, rho, and
+    what else a schedule may be bent by.
     """
 
     name: str
@@ -120,16 +122,41 @@ def simple(n: int, prediction: Prediction) -> list[float]:
     return [*(prediction.level(prediction.levels - 1 - place) for place in places), 0.0]
 
 
-def ddim(n: int, prediction: Prediction) -> list[float]:
+def ddim(n: int, prediction: Prediction, ddim_discretize: str = "uniform") -> list[float]:
     """Take n evenly spaced trained levels from index 1 up (DDIM's timesteps); one step alone starts at the top.
 
     The original rounds the stride down, so for n that do not divide 1000 it takes another number of steps than asked
     for and may begin far below the top, and it ends at index 1. Here the number of steps is the one asked for.
+
+    With "quad" the square roots of the indices are evenly spaced, up to 0.8 of the levels (Song et al. 2020, D.2);
+    where two would be the same, the later is the next one.
     """
     if n == 1 or n > prediction.levels // 2:
         return sgm_uniform(n, prediction)
-    places = [1 + int(i * prediction.levels / n) for i in range(n)]
+    if ddim_discretize == "quad":
+        stride = math.sqrt(0.8 * prediction.levels) / (n - 1)
+        wanted = [*(1 + int((i * stride) ** 2) for i in range(n - 1)), 1 + int(0.8 * prediction.levels)]
+        places = [*accumulate(wanted, lambda before, place: max(before + 1, place))]
+    else:
+        places = [1 + int(i * prediction.levels / n) for i in range(n)]
     return [*(prediction.level(place) for place in reversed(places)), 0.0]
+
+
+def quadratic(n: int, prediction: Prediction, sigma_min: float = 0.0, sigma_max: float = 0.0) -> list[float]:
+    """Space the square root of training time evenly with the end left out (UniPC's "time_quadratic")."""
+    low, high = (
+        math.sqrt((_index(prediction, end) + 1) / prediction.levels) for end in _ends(prediction, sigma_min, sigma_max)
+    )
+    times = [(high + (low - high) * i / n) ** 2 for i in range(n)]
+    return [*(prediction.level(prediction.levels * time - 1) for time in times), 0.0]
+
+
+def log_snr(n: int, prediction: Prediction, sigma_min: float = 0.0, sigma_max: float = 0.0) -> list[float]:
+    """Space log sigma evenly with the end left out: on the diffusion path the log-SNR (UniPC's "logSNR").
+
+    At the start of a flow that is minus infinity; log sigma is not.
+    """
+    return [*exponential(n + 1, prediction, sigma_min, sigma_max)[:-2], 0.0]
 
 
 def karras(
@@ -162,9 +189,42 @@ def kl_optimal(n: int, prediction: Prediction, sigma_min: float = 0.0, sigma_max
     return _whole(first, [math.tan(i / n * low + (1 - i / n) * high) for i in range(n)])
 
 
+def turbo(n: int, prediction: Prediction) -> list[float]:
+    """Take n evenly spaced trained levels from the top down, rounded to the nearest (Forge's "turbo")."""
+    if n > prediction.levels:
+        return sgm_uniform(n, prediction)
+    places = [round(i * prediction.levels / n) - 1 for i in range(n, 0, -1)]
+    return [*(prediction.level(place) for place in places), 0.0]
+
+
 def align_your_steps(n: int, prediction: Prediction) -> list[float]:
     """Interpolate the levels found best for the network in log sigma (Sabour et al. 2024)."""
-    logs = [math.log(sigma) for sigma in prediction.aligned]
+    return _interpolated(n, prediction.aligned)
+
+
+def align_your_steps_gits(n: int, prediction: Prediction) -> list[float]:
+    """Interpolate the levels that GITS finds best (Chen et al. 2024, "On the Trajectory Regularity of …")."""
+    return _interpolated(n, _suiting(prediction, GITS))
+
+
+def align_your_steps_32(n: int, prediction: Prediction) -> list[float]:
+    """Interpolate 32 levels in place of the eleven of Sabour et al. (Forge's); they end below the lowest trained."""
+    return _interpolated(n, _suiting(prediction, ALIGNED_32))
+
+
+def _suiting(prediction: Prediction, tables: Mapping[tuple[float, ...], Sequence[float]]) -> Sequence[float]:
+    """Return the levels of `tables`, which name networks by their aligned levels, for a network.
+
+    One that is in none of them, as a flow, takes those of Stable Diffusion 1 at the same ratio of noise to picture.
+    """
+    known = tables.get(tuple(prediction.aligned))
+    if known is not None:
+        return known
+    return [prediction.sigma_max, *(prediction.sigma_at(-math.log(sigma)) for sigma in tables[ALIGNED_SD1][1:])]
+
+
+def _interpolated(n: int, levels: Sequence[float]) -> list[float]:
+    logs = [math.log(sigma) for sigma in levels]
     sigmas: list[float] = []
     for part in _ramp(n):
         place = part * (len(logs) - 1)
@@ -174,11 +234,20 @@ def align_your_steps(n: int, prediction: Prediction) -> list[float]:
 
 
 def beta(
-    n: int, prediction: Prediction, a: float = 0.6, b: float = 0.6, sigma_min: float = 0.0, sigma_max: float = 0.0
+    n: int,
+    prediction: Prediction,
+    beta_dist_alpha: float = 0.6,
+    beta_dist_beta: float = 0.6,
+    sigma_min: float = 0.0,
+    sigma_max: float = 0.0,
 ) -> list[float]:
-    """Place sigmas at even quantiles of the Beta(a, b) distribution (Lee et al. 2024), dense at both ends."""
+    """Place sigmas at even quantiles of the Beta distribution (Lee et al. 2024), dense at both ends.
+
+    The smaller alpha is, the denser they are at the end, and the smaller beta is, at the beginning; at 1 they are even.
+    """
     low, high = _ends(prediction, sigma_min, sigma_max)
-    return _whole(high, [low + float(betaincinv(a, b, 1 - part)) * (high - low) for part in _ramp(n)])
+    places = (float(betaincinv(beta_dist_alpha, beta_dist_beta, 1 - part)) for part in _ramp(n))
+    return _whole(high, [low + place * (high - low) for place in places])
 
 
 @hookimpl
@@ -192,9 +261,19 @@ def schedules() -> Sequence[Schedule]:
         Schedule("polyexponential", "Polyexponential", polyexponential, takes=bent),
         Schedule("sgm_uniform", "SGM Uniform", sgm_uniform, ("SGMUniform",), ENDS),
         Schedule("kl_optimal", "KL Optimal", kl_optimal, takes=ENDS),
-        Schedule("align_your_steps", "Align Your Steps", align_your_steps),
+        Schedule(
+            "align_your_steps",
+            "Align Your Steps",
+            align_your_steps,
+            ("align_your_steps_11", "Align Your Steps 11"),
+        ),
+        Schedule("align_your_steps_GITS", "Align Your Steps GITS", align_your_steps_gits),
+        Schedule("align_your_steps_32", "Align Your Steps 32", align_your_steps_32),
+        Schedule("turbo", "Turbo", turbo),
         Schedule("simple", "Simple", simple),
         Schedule("normal", "Normal", normal, takes=ENDS),
-        Schedule("ddim", "DDIM", ddim),
-        Schedule("beta", "Beta", beta, takes=ENDS),
+        Schedule("ddim", "DDIM", ddim, takes=frozenset({"ddim_discretize"})),
+        Schedule("beta", "Beta", beta, takes=ENDS | {"beta_dist_alpha", "beta_dist_beta"}),
+        Schedule("quadratic", "Quadratic", quadratic, ("time_quadratic",), ENDS),
+        Schedule("log_snr", "Log SNR", log_snr, ("logSNR",), ENDS),
     ]

@@ -61,6 +61,27 @@ def slope(x: Tensor, denoised: Tensor, sigma: float) -> Tensor:
     return (x - denoised) / sigma
 
 
+# Of the slopes at the last two, three and four levels, as if these were evenly spaced; the newest is first.
+ADAMS_BASHFORTH = ((3 / 2, -1 / 2), (23 / 12, -16 / 12, 5 / 12), (55 / 24, -59 / 24, 37 / 24, -9 / 24))
+
+
+def lagrange_weight(nodes: Sequence[float], j: int, end: float) -> float:
+    """Integrate from nodes[0] to `end` the Lagrange polynomial that is 1 at nodes[j] and 0 at the other nodes.
+
+    Simpson's rule, which is exact up to degree three, that is for four nodes.
+    """
+
+    def lagrange(sigma: float) -> float:
+        value = 1.0
+        for k, node in enumerate(nodes):
+            if k != j:
+                value *= (sigma - node) / (nodes[j] - node)
+        return value
+
+    start = nodes[0]
+    return (end - start) / 6 * (lagrange(start) + 4 * lagrange((start + end) / 2) + lagrange(end))
+
+
 def middle(prediction: Prediction, here: Level, there: Level, part: float = 0.5) -> Level:
     """Return the level `part` of the way from `here` to `there` in log-SNR; neither may be an end of the path."""
     log_snr = here.log_snr + part * (there.log_snr - here.log_snr)

@@ -7,6 +7,7 @@ from pathlib import Path
 from modules.errors import BadRequest, UnknownModel
 from modules.images.compare import Comparison, compare
 from modules.images.inputs import Inputs
+from modules.images.plain_entries import PLAIN
 from modules.model_manager.autoencoders import AUTOMATIC, OWN
 from modules.request import SIZE, Control, Hires, Refiner, Request, make_request
 from modules.result import Recipe
@@ -45,7 +46,7 @@ def request_again(recalled: Recalled, knows: Knows, inputs: Inputs) -> Request:
             ),
             **recipe.model_dump(include={"cfg_scale", "seed", "init", "mask", "extras"}),
             **recipe.model_dump(include={"variation", "noise_source", "seed_delta", "sampling", "emphasis"}),
-            **recipe.model_dump(include={"guidance", "tiling", *HISTORIC}),
+            **recipe.model_dump(include={"guidance", "tiling", *HISTORIC, *PLAIN}),
             **_larger(recipe, recalled),
             "model": recalled.values["model"],
             "vae": _autoencoder(recipe),
@@ -130,6 +131,7 @@ def _of_text(recalled: Recalled, knows: Knows) -> Request:
         "variation": True,
         "sampling": True,
         "guidance": True,
+        **dict.fromkeys(PLAIN, True),
         "hires": values.get("hires_on"),
         "refiner": values.get("refiner/model"),
     }

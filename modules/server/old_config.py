@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from modules.errors import BadRequest, EaselError
+from modules.images.plain_entries import PLAIN
 from modules.model_manager.autoencoders import AUTOMATIC, OWN
 from modules.model_manager.catalog import Catalog
 from modules.model_manager.extras_task import upscaler_named
@@ -45,6 +46,7 @@ PARTS: Mapping[str, type[BaseModel]] = MappingProxyType(
         "variation": Variation,
         "sampling": Sampling,
         "guidance": Guidance,
+        **{name: part for name, (part, _) in PLAIN.items()},
     }
 )
 TEXTS = frozenset({"seed", "variation/seed"})  # fields whose box holds text
@@ -54,10 +56,27 @@ FIELDS: Mapping[str, str] = MappingProxyType(
         **SHARED,
         "img2img_color_correction": "init/color_correction",
         "img2img_background_color": "init/background",
+        "initial_noise_multiplier": "init/noise_multiplier",
+        "inpainting_mask_weight": "init/mask_weight",
+        "img2img_extra_noise": "sampling/extra_noise",
         "eta_ancestral": "sampling/eta",
         "always_discard_next_to_last_sigma": "sampling/discard_penultimate",
         **{name: f"sampling/{name}" for name in ("eta_ddim", "s_churn", "s_tmin", "s_tmax", "s_noise")},
         **{name: f"sampling/{name}" for name in ("sigma_min", "sigma_max", "rho", "sgm_noise_multiplier")},
+        **{name: f"sampling/{name}" for name in ("beta_dist_alpha", "beta_dist_beta", "ddim_discretize")},
+        **{f"uni_pc_{name}": f"sampling/uni_pc_{name}" for name in ("variant", "skip_type", "order")},
+        "uni_pc_lower_order_final": "sampling/uni_pc_lower_order_final",
+        "enable_quantization": "sampling/quantize",
+        "sdxl_crop_top": "told/crop_top",
+        "sdxl_crop_left": "told/crop_left",
+        "sdxl_refiner_high_aesthetic_score": "told/high_score",
+        "sdxl_refiner_low_aesthetic_score": "told/low_score",
+        "token_merging_ratio": "merging/merge_ratio",
+        "token_merging_ratio_img2img": "merging/merge_ratio",
+        "token_merging_ratio_hr": "merging/merge_ratio_hires",
+        "hypertile_enable_unet": "hypertile/tile_attention",
+        "hypertile_enable_unet_secondpass": "hypertile/tile_attention_hires",
+        **{f"hypertile_{name}_unet": f"hypertile/{name}" for name in ("max_depth", "max_tile", "swap_size")},
         "skip_early_cond": "guidance/skip_early",
         "s_min_uncond": "guidance/s_min_uncond",
         "s_min_uncond_all": "guidance/s_min_uncond_all",
@@ -75,6 +94,14 @@ CHOSEN: Mapping[str, Mapping[bool, str | None]] = MappingProxyType(
         "pad_cond_uncond": MappingProxyType({True: "chunks", False: "off"}),
         "pad_cond_uncond_v0": MappingProxyType({True: "v0", False: None}),
     }
+)
+
+
+# What counts on some tabs alone, in place of what counts on all; 0 is none of its own.
+ONLY: Mapping[str, tuple[str, ...]] = MappingProxyType({"token_merging_ratio_img2img": TABS["img2img"]})
+# A switch of A1111 that means numbers here, of those that the file does not set itself.
+MEANT: Mapping[str, Mapping[str, float]] = MappingProxyType(
+    {"use_old_karras_scheduler_sigmas": MappingProxyType({"sigma_min": 0.1, "sigma_max": 10.0})}
 )
 
 
@@ -158,6 +185,7 @@ def take_over(text: str, house: House, owner: str, forms: Mapping[str, Collectio
     options = _Options(house, report)
     defaults = _Defaults(house, owner, forms, report)
     later: list[tuple[str, Any]] = []
+    meant: list[tuple[str, float, str]] = []
     for key, value in values.items():
         if key in CHOSEN and isinstance(value, bool):
             value = CHOSEN[key][value]
@@ -168,13 +196,19 @@ def take_over(text: str, house: House, owner: str, forms: Mapping[str, Collectio
             _control(key, value, defaults, report)
         elif key in FIELDS:
             later.append((key, value))
+        elif key in MEANT:
+            meant += [(key, new, FIELDS[name]) for name, new in MEANT[key].items() if value and not values.get(name)]
         elif option is not None and key in option.a1111:
             options.take(key, value, option)
         else:
             report.leave(reasons.get(key, UNKNOWN), _shown(key))
     options.apply()
+    later.sort(key=lambda entry: entry[0] in ONLY)
     for key, value in later:  # once it is known what the row on top will hold
-        defaults.take(key, value, FIELDS[key], forms, SHARED if key in SHARED else ())
+        if value or key not in ONLY:
+            defaults.take(key, value, FIELDS[key], ONLY.get(key, forms), SHARED if key in SHARED else ())
+    for key, new, name in meant:
+        defaults.take(key, new, name, forms)
     defaults.keep()
     return report
 

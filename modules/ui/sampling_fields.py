@@ -1,6 +1,6 @@
 """The samplers' and schedules' own numbers, as fields of a tab that makes pictures."""
 
-from typing import Any
+from typing import Any, get_args
 
 import gradio as gr
 
@@ -26,8 +26,20 @@ def sampling_fields(form: Form, words: PageWords) -> None:
             _box(form, "sigma_min", words("sigma_min"), 0.001)
             _box(form, "sigma_max", words("sigma_max"), 0.001)
         _box(form, "rho", words("rho"), 0.1)
+        with gr.Row(elem_classes="line two"):
+            _box(form, "beta_dist_alpha", words("beta_dist_alpha"), 0.01)
+            _box(form, "beta_dist_beta", words("beta_dist_beta"), 0.01)
+        with gr.Row(elem_classes="line two"):
+            _choice(form, "uni_pc_variant", words("uni_pc_variant"))
+            _choice(form, "uni_pc_skip_type", words("uni_pc_skip_type"))
+        with gr.Row(elem_classes="line two"):
+            _box(form, "uni_pc_order", words("uni_pc_order"), 1)
+            _choice(form, "ddim_discretize", words("ddim_discretize"))
+        _switch(form, "uni_pc_lower_order_final", words("uni_pc_lower_order_final"))
         _switch(form, "discard_penultimate", words("discard_penultimate"))
         _switch(form, "sgm_noise_multiplier", words("sgm_noise_multiplier"))
+        _switch(form, "quantize", words("quantize"))
+        _box(form, "extra_noise", words("extra_noise"), 0.01)
 
 
 def _box(form: Form, name: str, label: Any, step: float) -> None:
@@ -37,5 +49,14 @@ def _box(form: Form, name: str, label: Any, step: float) -> None:
 
 
 def _switch(form: Form, name: str, label: Any) -> None:
-    made = gr.Checkbox(False, label=label, elem_id=f"{form.tab}_sampling_{name}", min_width=0)
+    usual = Sampling.model_fields[name].default
+    made = gr.Checkbox(usual, label=label, elem_id=f"{form.tab}_sampling_{name}", min_width=0)
+    form.add(f"sampling/{name}", made)
+
+
+def _choice(form: Form, name: str, label: Any) -> None:
+    """A list of the names that A1111 and the papers have for what may be chosen."""
+    info = Sampling.model_fields[name]
+    named = [*get_args(info.annotation)]
+    made = gr.Dropdown(named, value=info.default, label=label, elem_id=f"{form.tab}_sampling_{name}", min_width=0)
     form.add(f"sampling/{name}", made)

@@ -69,6 +69,17 @@ class SourceMaker(Maker):
         )
         form.add("init/color_correction", correct)
 
+    def details(self, form: Form) -> None:
+        """Build the fields of the noise over a picture and of what a mask hides of it, in a closed accordion."""
+        with gr.Accordion(self.words("init_details"), open=False, elem_classes="part"):
+            self._box(form, "noise_multiplier", self.words("noise_multiplier"))
+            self._box(form, "mask_weight", self.words("mask_weight"))
+
+    def _box(self, form: Form, name: str, label: Any) -> None:
+        usual = InitImage.model_fields[name].default
+        made = gr.Number(usual, label=label, elem_id=f"{self.name}_init_{name}", step=0.01, min_width=0)
+        form.add(f"init/{name}", made)
+
     def opened(self, name: str) -> Image.Image:
         """Return the picture of that name; raise `BadRequest` when none was given."""
         if not name:

@@ -20,6 +20,8 @@ from modules.ui.refiner import build_refiner
 from modules.ui.sampling_fields import sampling_fields
 from modules.ui.styles import StylesBox
 from modules.ui.tab import Page
+from modules.ui.thrift_fields import thrift_fields
+from modules.ui.told_fields import told_fields
 from modules.ui.units import TAB as CONTROLS
 from modules.ui.watch import IDLE, Watch
 
@@ -127,6 +129,8 @@ class Studio:
                 self._variation()
             sampling_fields(self.form, self.words)
             guidance_fields(self.form, self.words)
+            told_fields(self.form, self.words)
+            thrift_fields(self.form, self.words, twice="hires_on" in self.form.components)
             if self.name != CONTROLS:
                 use = gr.Checkbox(
                     False, label=self.words("use_controls"), elem_id=f"{self.name}_use_controls", min_width=0

@@ -23,6 +23,10 @@ MOST = 1e-5
 NUMBERS = {
     "As usual": Sampling(),
     "With numbers of their own": Sampling(eta=0.6, eta_ddim=0.6, s_churn=6.0, s_tmin=0.1, s_tmax=9.0, s_noise=1.01),
+    "UniPC's B2, second order": Sampling(uni_pc_variant="bh2", uni_pc_order=2),
+    "UniPC with varying coefficients, to the end": Sampling(
+        uni_pc_variant="vary_coeff", uni_pc_lower_order_final=False
+    ),
 }
 
 
@@ -51,7 +55,7 @@ def main() -> None:
         lines = [f"### {what}: {STEPS} steps of {len(SCHEDULES)} schedule types", ""]
         lines += ["| | " + " | ".join(SCHEDULES) + " |", "|---" * (len(SCHEDULES) + 1) + "|"]
         for name, sampler in SAMPLERS.items():
-            if asked.numbers and not sampler.takes:
+            if asked.numbers and not asked.numbers.keys() & sampler.takes:
                 continue
             errors = [error(sampler, schedule, asked) for schedule in SCHEDULES.values()]
             worst = max(worst, *errors)

@@ -15,7 +15,7 @@ from modules.controls.lllite import LLLite
 from modules.controls.lllite_layout import layers
 from modules.controls.reference import Reference
 from modules.errors import BrokenFile
-from modules.families.family import Conditioning, Header
+from modules.families.family import Conditioning, Header, Thrift
 from modules.families.unet.model import UnetModel
 from modules.model_manager.control_kinds import built_in_controls, control_of
 from modules.model_manager.header import read_header
@@ -147,6 +147,14 @@ def test_beside_reference_both_count(tmp_path: Path, model: UnetModel) -> None:
     assert all(
         (both - each).abs().max() > 1e-4 for each in (guess(model, loaded), reference(model.predict)(x, SIGMA, words))
     )
+
+
+@torch.inference_mode()
+def test_attention_that_saves_work_looks_at_every_token_that_a_hint_is_of(tmp_path: Path, model: UnetModel) -> None:
+    loaded = loaded_of(tmp_path / "all.safetensors", lllite_state(model.unet), model)
+    thrifty = model.with_thrift(Thrift(merge_ratio=0.5, tile=0, tile_depth=3))
+    assert torch.equal(guess(thrifty, loaded), guess(model, loaded))
+    assert not torch.equal(guess(thrifty), guess(model))
 
 
 def test_the_names_of_published_files_are_layers_of_sdxl() -> None:

@@ -90,8 +90,17 @@ def test_cfg_plus_plus_contrasts_at_every_scale(engine: Engine) -> None:
         ({"sigma_min": 0.5}, {"schedule": "Karras"}),
         ({"sigma_max": 10}, {"schedule": "Exponential"}),
         ({"rho": 3}, {"schedule": "Karras"}),
+        ({"beta_dist_alpha": 0.3}, {"schedule": "Beta"}),
+        ({"beta_dist_beta": 0.9}, {"schedule": "Beta"}),
+        ({"quantize": True}, {"schedule": "Karras"}),
+        ({"ddim_discretize": "quad"}, {"sampler": "DDIM"}),
+        ({"uni_pc_variant": "bh2"}, {"sampler": "UniPC"}),
+        ({"uni_pc_skip_type": "logSNR"}, {"sampler": "UniPC"}),
+        ({"uni_pc_order": 1}, {"sampler": "UniPC", "steps": 4}),
+        ({"uni_pc_lower_order_final": False}, {"sampler": "UniPC", "steps": 4}),
         ({"discard_penultimate": True}, {}),
         ({"sgm_noise_multiplier": True}, {}),
+        ({"extra_noise": 0.2}, {"hires": {"scale": 1.5}}),
     ],
 )
 def test_each_number_changes_the_picture_and_is_written_down(
@@ -109,8 +118,12 @@ def test_each_number_changes_the_picture_and_is_written_down(
     [
         ({"eta": 0.5, "eta_ddim": 0.5, "s_churn": 5, "s_noise": 0.9, "rho": 3}, {"schedule": "Exponential"}),
         ({"sigma_min": 0.5, "sigma_max": 10, "rho": 3}, {"schedule": "Uniform"}),
+        ({"beta_dist_alpha": 0.3, "beta_dist_beta": 0.9}, {"schedule": "Karras"}),
         ({"discard_penultimate": True, "s_churn": 5}, {"sampler": "DPM2 a"}),
         ({"eta_ddim": 0.5}, {"sampler": "Euler a"}),
+        ({"extra_noise": 0.5}, {}),
+        ({"uni_pc_skip_type": "logSNR"}, {"sampler": "UniPC", "schedule": "Karras"}),
+        ({"uni_pc_variant": "bh2", "uni_pc_skip_type": "logSNR"}, {"sampler": "DDIM"}),
     ],
 )
 def test_what_a_sampler_or_schedule_does_not_know_changes_nothing_and_is_not_written_down(
@@ -119,6 +132,15 @@ def test_what_a_sampler_or_schedule_does_not_know_changes_nothing_and_is_not_wri
     (plain,), (same,) = make(engine, **values), make(engine, sampling=asked, **values)
     assert digests([plain]) == digests([same])
     assert same.recipe.sampling is None
+
+
+def test_a_spacing_that_the_sampler_chose_is_written_down_with_its_schedule(engine: Engine) -> None:
+    """So the picture comes again from what is written, and other tools, whose UniPC takes no schedule, read it too."""
+    (made,) = make(engine, sampler="UniPC", sampling={"uni_pc_skip_type": "time_quadratic"})
+    assert "Schedule type: Quadratic, " in infotext.write(made.recipe)
+    asked: dict[str, Any] = {"schedule": made.recipe.schedule, "sampling": {"uni_pc_skip_type": "time_quadratic"}}
+    (again,) = make(engine, sampler="UniPC", **asked)
+    assert digests([again]) == digests([made]) and again.recipe.sampling == made.recipe.sampling
 
 
 def test_what_counts_in_the_second_pass_alone_is_written_down_too(engine: Engine) -> None:
@@ -134,7 +156,16 @@ def test_ends_that_are_no_ends_are_refused_in_words(engine: Engine, asked: dict[
         make(engine, schedule="Karras", sampling=asked)
 
 
-@pytest.mark.parametrize(("schedule", "rho"), [("Karras", 1e-3), ("Polyexponential", 100.0)])
-def test_levels_that_no_number_can_tell_apart_are_refused_in_words(engine: Engine, schedule: str, rho: float) -> None:
+@pytest.mark.parametrize(
+    ("schedule", "asked"),
+    [
+        ("Karras", {"rho": 1e-3}),
+        ("Polyexponential", {"rho": 100.0}),
+        ("Beta", {"beta_dist_alpha": 0.01, "beta_dist_beta": 0.01}),
+    ],
+)
+def test_levels_that_no_number_can_tell_apart_are_refused_in_words(
+    engine: Engine, schedule: str, asked: dict[str, float]
+) -> None:
     with pytest.raises(BadRequest, match=f"The schedule type {schedule} has no"):
-        make(engine, schedule=schedule, steps=10, sampling={"rho": rho})
+        make(engine, schedule=schedule, steps=10, sampling=asked)

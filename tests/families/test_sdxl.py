@@ -12,6 +12,7 @@ from modules.engine.conditioning import joined
 from modules.errors import BrokenFile
 from modules.families.family import Conditioning
 from modules.families.unet.model import UnetModel
+from modules.request import Told
 from modules.sampling.prediction import ALIGNED_SDXL, Eps, V
 from tests.fake_checkpoints import POOLED, WIDTH, WIDTH_2, make_networks, original_state, save_single, write_single
 from tests.fake_models import make_refiner, make_sdxl
@@ -114,6 +115,16 @@ def test_the_refiner_is_told_a_score_for_each_row(refiner: UnetModel) -> None:
     both = joined([words(refiner, "red"), words(refiner, "", negative=True)])
     assert told(refiner, both)["time_ids"].tolist() == [[64, 64, 0, 0, 6.0], [64, 64, 0, 0, 2.5]]
     assert not both.context[1].any()
+
+
+def test_the_networks_are_told_what_a_request_wants_them_to_hear(base: UnetModel, refiner: UnetModel) -> None:
+    asked = Told(crop_top=32, crop_left=64, high_score=9.0, low_score=1.0)
+    about = told(base.with_told(asked), words(base, "red"))
+    assert about["time_ids"].tolist() == [[64, 64, 32, 64, 64, 64]]
+    both = joined([words(refiner, "red"), words(refiner, "", negative=True)])
+    ids = told(refiner.with_told(asked), both)["time_ids"]
+    assert ids.tolist() == [[64, 64, 32, 64, 9.0], [64, 64, 32, 64, 1.0]] and ids.dtype == torch.float32
+    assert told(base, words(base, "red"))["time_ids"].tolist() == [[64, 64, 0, 0, 64, 64]], "it stays as it was"
 
 
 def test_encoders_of_one_width_get_their_own_weights(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from modules.images import infotext
 from modules.images.entries import Left, units_of, values_of
+from modules.images.plain_entries import PLAIN
 from modules.request import Control, Sampling
 from modules.result import UsedControl
 from tests.images.test_infotext import changed
@@ -52,6 +53,7 @@ def test_a_text_of_the_reference_fills_a_form() -> None:
         "init/denoising_strength": 0.4,
         "init/resize_mode": "crop",
         "init/noise_multiplier": 1.0,
+        "init/mask_weight": 1.0,
         "init/color_correction": False,
         "mask/blur": 8,
         "mask/invert": True,
@@ -67,6 +69,7 @@ def test_a_text_of_the_reference_fills_a_form() -> None:
         "variation/from_width": 0,
         "variation/from_height": 0,
         **{f"sampling/{name}": info.default for name, info in Sampling.model_fields.items()},
+        **{f"{name}/{each}": part.model_fields[each].default for name, (part, own) in PLAIN.items() for each in own},
         "guidance/rescale": 0,
         "guidance/skip_early": 0,
         "guidance/s_min_uncond": 0,
@@ -161,6 +164,13 @@ def test_numbers_of_samplers_and_schedules_are_taken_over_and_are_as_usual_where
     )
     _, left = said("p\nSteps: 1, Seed: 2, Sigma churn: 1e9, Model: m")
     assert [each.values["entry"] for each in left] == ["Sigma churn"] and "100" in str(left[0].values["allowed"])
+
+
+def test_what_a_mask_hides_counts_for_pictures_that_were_painted_over() -> None:
+    text = "p\nSteps: 1, Seed: 2, Model: inpainting, Conditional mask weight: 0.5"
+    assert said(f"{text}, Denoising strength: 0.4")[0]["init/mask_weight"] == 0.5
+    values, left = said(text)
+    assert left == [] and not any(name.startswith("init/") for name in values)
 
 
 def test_what_tempers_guidance_is_taken_over() -> None:

@@ -45,3 +45,10 @@ def test_what_a_text_says_itself_counts_more() -> None:
 def test_rescaling_is_known_by_every_spelling(name: str) -> None:
     values, left = values_of(infotext.read(f"p\nSteps: 1, Seed: 2, {name}: 0.7, Model: m"))
     assert (values["guidance/rescale"], left) == (0.7, [])
+
+
+@pytest.mark.parametrize("name", ["Beta scheduler", "Beta schedule"])
+def test_the_shape_of_beta_is_known_as_it_is_written_and_as_it_is_read(name: str) -> None:
+    text = f"p\nSteps: 1, Seed: 2, {name} alpha: 0.5, {name} beta: 0.75"
+    values, left = values_of(infotext.read(text))
+    assert (values["sampling/beta_dist_alpha"], values["sampling/beta_dist_beta"], left) == (0.5, 0.75, [])

@@ -429,8 +429,45 @@ def plms(guess: Guess, x: Tensor, sigmas: Sequence[float], draw: Draw) -> Tensor
     return y
 
 
-def unipc(guess: Guess, x: Tensor, sigmas: Sequence[float], draw: Draw) -> Tensor:
-    """Zhao et al., data prediction, variance-preserving latents, B(h) = -h; order 1, 2, 3 .. 3, 2, 1."""
+def moments_of(h: float, count: int) -> list[float]:
+    """phi_2(-h), phi_3(-h), … as UniPC's authors name and find them: "h_phi_k"."""
+    found, phi, factorial = [], math.expm1(-h) / -h - 1, 1
+    for k in range(1, count + 1):
+        found.append(phi)
+        factorial *= k + 1
+        phi = phi / -h - 1 / factorial
+    return found
+
+
+def fixed_weights(ratios: Sequence[float], h: float, b_h: float) -> list[float]:
+    """UniPC with B(h): R a = b of equation 9, where that is not one by one, and B(h) a."""
+    if len(ratios) <= 1:
+        return [0.5 * b_h] * len(ratios)
+    matrix = np.array([[ratio**k for ratio in ratios] for k in range(len(ratios))])
+    phis = moments_of(h, len(ratios))
+    wanted = [phi * math.factorial(k) / b_h for k, phi in enumerate(phis, 1)]
+    return [b_h * each for each in np.linalg.solve(matrix, wanted).tolist()]
+
+
+def varying_weights(ratios: Sequence[float], h: float) -> list[float]:
+    """UniPC with coefficients that vary: C_mk = r_m^(k-1) / k!, A = C^-1, the sum over k of phi_(k+1) A_km."""
+    if not ratios:
+        return []
+    size = len(ratios)
+    c = np.array([[ratio**k / math.factorial(k + 1) for k in range(size)] for ratio in ratios])
+    return [float(each) for each in np.array(moments_of(h, size)) @ np.linalg.inv(c)]
+
+
+def unipc(
+    guess: Guess,
+    x: Tensor,
+    sigmas: Sequence[float],
+    draw: Draw,
+    uni_pc_order: int = 3,
+    uni_pc_variant: str = "bh1",
+    uni_pc_lower_order_final: bool = True,
+) -> Tensor:
+    """Zhao et al., data prediction, variance-preserving latents; order 1, 2, 3 .. 3, 2, 1."""
     alphas = [math.sqrt(kept(sigma)) for sigma in sigmas]
     noises = [math.sqrt(1 - kept(sigma)) for sigma in sigmas]
     lambdas = [-math.log(sigma) if sigma else math.inf for sigma in sigmas]
@@ -442,26 +479,114 @@ def unipc(guess: Guess, x: Tensor, sigmas: Sequence[float], draw: Draw) -> Tenso
     y = x * alphas[0]
     outputs = [model(y, 0)]
     for n in range(1, steps + 1):
-        order = min(3, n, steps + 1 - n)
+        order = min(uni_pc_order, n, steps + 1 - n if uni_pc_lower_order_final else n)
         h = lambdas[n] - lambdas[n - 1]
         base = noises[n] / noises[n - 1] * y - alphas[n] * math.expm1(-h) * outputs[-1]
         if n == steps:
             return base
         ratios = [(lambdas[n - 1 - k] - lambdas[n - 1]) / h for k in range(1, order)]
         changes = [(outputs[-1 - k] - outputs[-1]) / ratios[k - 1] for k in range(1, order)]
-        ratios.append(1.0)
-        matrix = np.array([[ratio**k for ratio in ratios] for k in range(order)])
-        moments, phi, factorial = [], math.expm1(-h) / -h - 1, 1
-        for k in range(1, order + 1):
-            moments.append(phi * factorial / -h)
-            factorial *= k + 1
-            phi = phi / -h - 1 / factorial
-        predictor = [[], [0.5]][order - 1] if order < 3 else np.linalg.solve(matrix[:-1, :-1], moments[:-1]).tolist()
-        corrector = [0.5] if order == 1 else np.linalg.solve(matrix, moments).tolist()
-        y = base + alphas[n] * h * sum(w * d for w, d in zip(predictor, changes, strict=True))
+        if uni_pc_variant == "vary_coeff":
+            predictor, corrector = (varying_weights(each, h) for each in (ratios, [*ratios, 1.0]))
+        else:
+            b_h = math.expm1(-h) if uni_pc_variant == "bh2" else -h
+            predictor, corrector = (fixed_weights(each, h, b_h) for each in (ratios, [*ratios, 1.0]))
+        y = base - alphas[n] * sum(w * d for w, d in zip(predictor, changes, strict=True))
         outputs.append(model(y, n))
         changes.append(outputs[-1] - outputs[-2])
-        y = base + alphas[n] * h * sum(w * d for w, d in zip(corrector, changes, strict=True))
+        y = base - alphas[n] * sum(w * d for w, d in zip(corrector, changes, strict=True))
+    return y
+
+
+def heunpp2(guess: Guess, x: Tensor, sigmas: Sequence[float], draw: Draw) -> Tensor:
+    """Carzit's Heun++ 2: Euler's step to 0, Heun's before it, and two levels ahead before that."""
+    for i, (s, t) in enumerate(pairwise(sigmas)):
+        d = (x - guess(x, s)) / s
+        if t == 0:
+            x = x + d * (t - s)
+            continue
+        x_2 = x + d * (t - s)
+        d_2 = (x_2 - guess(x_2, t)) / t
+        u = sigmas[i + 2]
+        if u == 0:
+            w_2 = t / (2 * sigmas[0])
+            x = x + (d * (1 - w_2) + d_2 * w_2) * (t - s)
+            continue
+        x_3 = x_2 + d_2 * (u - t)
+        d_3 = (x_3 - guess(x_3, u)) / u
+        w_2, w_3 = t / (3 * sigmas[0]), u / (3 * sigmas[0])
+        x = x + (d * (1 - w_2 - w_3) + d_2 * w_2 + d_3 * w_3) * (t - s)
+    return x
+
+
+def ipndm(guess: Guess, x: Tensor, sigmas: Sequence[float], draw: Draw) -> Tensor:
+    """Zhang and Chen 2022, as zju-pi's diff-sampler has it."""
+    old: list[Tensor] = []
+    for i, (s, t) in enumerate(pairwise(sigmas)):
+        denoised = guess(x, s)
+        d = (x - denoised) / s
+        if t == 0:
+            return denoised
+        if i == 0:
+            mixed = d
+        elif i == 1:
+            mixed = (3 * d - old[-1]) / 2
+        elif i == 2:
+            mixed = (23 * d - 16 * old[-1] + 5 * old[-2]) / 12
+        else:
+            mixed = (55 * d - 59 * old[-1] + 37 * old[-2] - 9 * old[-3]) / 24
+        old.append(d)
+        x = x + (t - s) * mixed
+    return x
+
+
+def extrapolated(
+    guess: Guess, x: Tensor, sigmas: Sequence[float], order: int, time: Callable[[float], float]
+) -> Tensor:
+    """Slopes extrapolated as a polynomial in time and integrated over sigma; the last step follows the guess."""
+    old: list[Tensor] = []
+    for i, (s, t) in enumerate(pairwise(sigmas)):
+        denoised = guess(x, s)
+        old.append((x - denoised) / s)
+        if t == 0:
+            return denoised
+        known = [sigmas[i - j] for j in range(min(order, i + 1))]
+        for j, node in enumerate(known):
+
+            def product(tau: float, node: float = node, known: list[float] = known) -> float:
+                others = [each for each in known if each != node]
+                return math.prod((time(tau) - time(each)) / (time(node) - time(each)) for each in others)
+
+            x = x + old[i - j] * integrate.quad(product, s, t, epsabs=1e-13, epsrel=1e-13)[0]
+    return x
+
+
+def ipndm_v(guess: Guess, x: Tensor, sigmas: Sequence[float], draw: Draw) -> Tensor:
+    return extrapolated(guess, x, sigmas, 4, lambda sigma: sigma)
+
+
+def deis(guess: Guess, x: Tensor, sigmas: Sequence[float], draw: Draw) -> Tensor:
+    """tAB-DEIS in the time t of a VP SDE: sigma(t)^2 + 1 = exp(beta_d t^2 / 2 + beta_min t), 0.002 at 1e-3, 80 at 1."""
+    first, last = math.log(1 + 0.002**2), math.log(1 + 80**2)
+    beta_d = 2 * (first / 1e-3 - last) / (1e-3 - 1)
+    beta_min = last - 0.5 * beta_d
+
+    def time(sigma: float) -> float:
+        return (math.sqrt(beta_min**2 + 2 * beta_d * math.log(1 + sigma**2)) - beta_min) / beta_d
+
+    return extrapolated(guess, x, sigmas, 3, time)
+
+
+def ddpm(guess: Guess, x: Tensor, sigmas: Sequence[float], draw: Draw) -> Tensor:
+    """Ho et al. 2020, algorithm 2 with the posterior's variance (eq. 7), in variance-preserving latents."""
+    y = x * math.sqrt(kept(sigmas[0]))
+    for s, t in pairwise(sigmas):
+        whole, before = kept(s), kept(t)
+        alpha = whole / before
+        eps = (y - math.sqrt(whole) * guess(y / math.sqrt(whole), s)) / math.sqrt(1 - whole)
+        y = (y - (1 - alpha) / math.sqrt(1 - whole) * eps) / math.sqrt(alpha)
+        if t > 0:
+            y = y + math.sqrt((1 - alpha) * (1 - before) / (1 - whole)) * draw()
     return y
 
 
@@ -494,4 +619,8 @@ REFERENCES: dict[str, Reference] = {
     "DPM adaptive": dpm_adaptive,
     "Restart": restart,
     "DDIM CFG++": ddim_cfgpp,
+    "HeunPP2": heunpp2,
+    "IPNDM": ipndm,
+    "IPNDM_V": ipndm_v,
+    "DEIS": deis,
 }

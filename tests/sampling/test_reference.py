@@ -6,6 +6,7 @@ Both sides get the same noise in the same order. An adaptive sampler sees one pi
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Literal
 
 import pytest
 import torch
@@ -15,8 +16,8 @@ from modules.request import Sampling
 from modules.sampling import schedules
 from modules.sampling.prediction import Eps
 from modules.sampling.sampler import Sampler
-from tests.sampling.published import REFERENCES, SCALE, SHAPE, Guess, Recorded, Toy
-from tests.test_variants import SAMPLERS
+from tests.sampling.published import REFERENCES, SCALE, SHAPE, Guess, Recorded, Toy, ddpm
+from tests.test_variants import SAMPLERS, SCHEDULES
 
 PREDICTION = Eps()
 every_sampler = pytest.mark.parametrize("sampler", SAMPLERS.values(), ids=SAMPLERS)
@@ -40,7 +41,7 @@ def seen(sampler: Sampler, sigmas: list[float], toy: Toy) -> Guess:
     return toy.guided(lambda sigma: SCALE * stretch(sigma))
 
 
-def expected(sampler: Sampler, sigmas: list[float], **own: float) -> Tensor:
+def expected(sampler: Sampler, sigmas: list[float], **own: float | str) -> Tensor:
     x = start(sampler, sigmas[0])
     reference = REFERENCES[sampler.name]
     return reference(Toy(torch.float64), x, sigmas, Recorded(torch.float64, len(x)), **own)
@@ -65,6 +66,14 @@ def test_latents_are_those_of_the_published_algorithm(sampler: Sampler, schedule
         assert apart(sampled(sampler, sigmas, torch.float32), wanted) < 1e-5
 
 
+@pytest.mark.parametrize("steps", [1, 2, 5, 20])
+def test_euler_a_is_ddpm_in_these_coordinates(steps: int) -> None:
+    sigmas, sampler = schedules.karras(steps, PREDICTION), SAMPLERS["Euler a"]
+    assert "ddpm" in sampler.aliases
+    wanted = ddpm(Toy(torch.float64), start(sampler, sigmas[0]), sigmas, Recorded(torch.float64))
+    assert apart(sampled(sampler, sigmas, torch.float64), wanted) < 1e-8
+
+
 @pytest.mark.parametrize("steps", [19, 25, 36, 50])
 def test_restart_goes_back_up_as_often_as_published(steps: int) -> None:
     sigmas = schedules.karras(steps, PREDICTION)
@@ -81,6 +90,9 @@ NUMBERS = {
     "churn": Sampling(s_churn=5.0),
     "much churn, within limits": Sampling(s_churn=60.0, s_tmin=0.3, s_tmax=6.0, s_noise=1.03),
     "s_noise": Sampling(s_noise=0.9),
+    "UniPC bh2": Sampling(uni_pc_variant="bh2", uni_pc_order=2),
+    "UniPC with varying coefficients": Sampling(uni_pc_variant="vary_coeff"),
+    "UniPC of a high order to the end": Sampling(uni_pc_order=5, uni_pc_lower_order_final=False),
 }
 
 
@@ -95,6 +107,25 @@ def test_a_samplers_own_numbers_do_what_is_published(sampler: Sampler, asked: Sa
     assert changed == bool(own.keys() - {"s_noise"} or (own and sampler.noise != "none"))
 
 
+@pytest.mark.parametrize("order", [1, 2, 3])
+@pytest.mark.parametrize("variant", ["bh1", "bh2", "vary_coeff"])
+def test_every_variant_of_unipc_is_the_published_one(variant: Literal["bh1", "bh2", "vary_coeff"], order: int) -> None:
+    for final in (True, False):
+        asked = Sampling(uni_pc_variant=variant, uni_pc_order=order, uni_pc_lower_order_final=final)
+        for steps in (1, 2, 3, 10):
+            sigmas = schedules.log_snr(steps, PREDICTION)
+            wanted = expected(SAMPLERS["UniPC"], sigmas, **asked.numbers)
+            assert apart(sampled(SAMPLERS["UniPC"].tuned(asked), sigmas, torch.float64), wanted) < 1e-8
+
+
+def test_unipc_chooses_its_spacing_where_the_schedule_is_automatic() -> None:
+    sampler = SAMPLERS["UniPC"]
+    for chosen, schedule in {"time_uniform": "SGM Uniform", "time_quadratic": "Quadratic", "logSNR": "Log SNR"}.items():
+        assert sampler.tuned(Sampling.model_validate({"uni_pc_skip_type": chosen})).schedule == schedule
+        assert schedule in SCHEDULES
+    assert SAMPLERS["DDIM"].tuned(Sampling(uni_pc_skip_type="logSNR")).schedule == "DDIM"
+
+
 TAKES = {
     "Euler a": {"eta"},
     "Euler": {"s_churn", "s_tmin", "s_tmax", "s_noise"},
@@ -103,6 +134,7 @@ TAKES = {
     "DPM adaptive": {"eta"},
     "DDIM": {"eta_ddim"},
     "DDIM CFG++": {"eta_ddim"},
+    "UniPC": {"uni_pc_variant", "uni_pc_order", "uni_pc_lower_order_final"},
 } | {
     name: {"eta", "s_noise"}
     for name in ("DPM2 a", "DPM++ 2S a", "DPM++ SDE", "DPM++ 2M SDE", "DPM++ 2M SDE Heun", "DPM++ 3M SDE", "DPM fast")

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from modules.errors import BadRequest
+from modules.images.plain_entries import PLAIN
 from modules.options import OPTIONS
 from modules.request import Guidance, Sampling
 from modules.server.old_config import BOUNDS, FIELDS, NAMES, REASONS, UNKNOWN, Report, read_config, take_over
@@ -17,14 +18,20 @@ from tests.serving import fake_server
 DETAILS = (
     *(f"sampling/{name}" for name in Sampling.model_fields),
     *(f"guidance/{name}" for name in Guidance.model_fields),
+    *(f"{name}/{field}" for name, (_, own) in PLAIN.items() for field in own),
     *("tiling", "old_timelines", "downcast_alphas", "noise_schedule", "pad_conds"),
 )
 SHARED = ("model", "vae", "clip_skip", "prompt", "negative_prompt", "steps", "width", "height", "seed", "sampler")
 MORE = ("schedule", "cfg_scale", "batch_count", "batch_size", "noise_source", "seed_delta", "variation/seed", *DETAILS)
+OVER = ("init/noise_multiplier", "init/mask_weight")
 FORMS = {
     "txt2img": frozenset((*SHARED, *MORE, "hires_on", "hires/upscaler", "hires/scale", "hires/sampler", "hires/width")),
-    "img2img": frozenset((*SHARED, *MORE, "init/color_correction", "init/background", "init/resize_mode", "scale_by")),
-    "inpaint": frozenset((*SHARED, *MORE, "init/denoising_strength", "mask/fill", "mask/invert", "init/resize_mode")),
+    "img2img": frozenset(
+        (*SHARED, *MORE, *OVER, "init/color_correction", "init/background", "init/resize_mode", "scale_by")
+    ),
+    "inpaint": frozenset(
+        (*SHARED, *MORE, *OVER, "init/denoising_strength", "mask/fill", "mask/invert", "init/resize_mode")
+    ),
 }
 
 
@@ -278,3 +285,59 @@ def test_what_samplers_and_guidance_are_told_becomes_a_default_too(server: Serve
     assert {name: kept[name] for name in wanted} == wanted
     take(server, {"pad_cond_uncond": False, "pad_cond_uncond_v0": False})
     assert server.forms.defaults("local", "txt2img")["pad_conds"] == "off"
+
+
+def test_what_is_laid_over_a_picture_becomes_a_default_of_what_paints_over_one(server: Server) -> None:
+    old = {"initial_noise_multiplier": 0.9, "inpainting_mask_weight": 0.5, "img2img_extra_noise": 0.05}
+    report = take(server, old)
+    assert refused(report) == {} and report.none == {}
+    for tab in FORMS:
+        kept = server.forms.defaults("local", tab)
+        assert kept["sampling/extra_noise"] == 0.05
+        over = {name: kept[name] for name in OVER if name in kept}
+        wanted = {"init/noise_multiplier": 0.9, "init/mask_weight": 0.5}
+        assert over == ({} if tab == "txt2img" else wanted)
+
+
+def test_old_levels_of_noise_are_taken_as_their_numbers_where_there_are_no_others(server: Server) -> None:
+    old = {"use_old_karras_scheduler_sigmas": True, "sigma_min": 0.0, "sigma_max": 12.0, "beta_dist_alpha": 0.5}
+    report = take(server, old)
+    assert refused(report) == {} and report.none == {}
+    kept = server.forms.defaults("local", "txt2img")
+    assert (kept["sampling/sigma_min"], kept["sampling/sigma_max"]) == (0.1, 12.0)
+    assert kept["sampling/beta_dist_alpha"] == 0.5
+    assert take(server, {"use_old_karras_scheduler_sigmas": False}).taken == []
+
+
+def test_what_unipc_and_ddim_are_told_becomes_a_default(server: Server) -> None:
+    old = {"uni_pc_variant": "bh2", "uni_pc_skip_type": "logSNR", "uni_pc_order": 2, "uni_pc_lower_order_final": False}
+    report = take(server, old | {"ddim_discretize": "quad", "enable_quantization": True})
+    assert refused(report) == {} and report.none == {}
+    kept = server.forms.defaults("local", "txt2img")
+    assert {name: kept[f"sampling/{name}"] for name in old} == old
+    assert (kept["sampling/ddim_discretize"], kept["sampling/quantize"]) == ("quad", True)
+    report = take(server, {"uni_pc_variant": "bh9", "uni_pc_order": 99})
+    assert "bh1, bh2, vary_coeff" in refused(report)["uni_pc_variant"] and "1 to 50" in refused(report)["uni_pc_order"]
+
+
+def test_merged_tokens_of_what_paints_over_a_picture_count_there_alone(server: Server) -> None:
+    old = {"token_merging_ratio_img2img": 0.0, "token_merging_ratio": 0.3, "token_merging_ratio_hr": 0.5}
+    report = take(server, old)
+    assert refused(report) == {} and report.none == {}
+    assert {tab: server.forms.defaults("local", tab)["merging/merge_ratio"] for tab in FORMS} == dict.fromkeys(
+        FORMS, 0.3
+    )
+    assert server.forms.defaults("local", "txt2img")["merging/merge_ratio_hires"] == 0.5
+    take(server, old | {"token_merging_ratio_img2img": 0.6})
+    kept = {tab: server.forms.defaults("local", tab)["merging/merge_ratio"] for tab in FORMS}
+    assert kept == {"txt2img": 0.3, "img2img": 0.6, "inpaint": 0.6}
+
+
+def test_hypertile_of_the_network_is_taken_over(server: Server) -> None:
+    old = {"hypertile_enable_unet": True, "hypertile_max_depth_unet": 1, "hypertile_max_tile_unet": 128}
+    report = take(server, old | {"hypertile_swap_size_unet": 5, "hypertile_enable_unet_secondpass": True})
+    assert refused(report) == {} and report.none == {}
+    kept = server.forms.defaults("local", "img2img")
+    own = {name.partition("/")[2]: value for name, value in kept.items() if name.startswith("hypertile/")}
+    wanted = {"tile_attention": True, "tile_attention_hires": True, "max_depth": 1, "max_tile": 128, "swap_size": 5}
+    assert own == wanted

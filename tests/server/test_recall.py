@@ -18,12 +18,15 @@ from modules.plugins import make_plugins
 from modules.request import (
     Guidance,
     Hires,
+    Hypertile,
     InitImage,
     Mask,
+    Merging,
     Refiner,
     Request,
     Sampling,
     Soft,
+    Told,
     Variation,
     make_request,
 )
@@ -118,6 +121,7 @@ inits = st.builds(
     background=st.sampled_from(["#ffffff", "#12ab34"]),
     color_correction=st.booleans(),
     noise_multiplier=share(1.5),
+    mask_weight=share(1),
     image_cfg_scale=share(3),
 )
 masks = st.builds(
@@ -148,11 +152,35 @@ numbers = st.builds(
     sigma_min=share(100),
     sigma_max=st.just(0.0) | st.floats(100, 10_000, exclude_min=True),
     rho=share(100),
+    beta_dist_alpha=st.floats(0.01, 1),
+    beta_dist_beta=st.floats(0.01, 1),
+    quantize=st.booleans(),
+    ddim_discretize=st.sampled_from(["uniform", "quad"]),
+    uni_pc_variant=st.sampled_from(["bh1", "bh2", "vary_coeff"]),
+    uni_pc_skip_type=st.sampled_from(["time_uniform", "time_quadratic", "logSNR"]),
+    uni_pc_order=st.integers(1, 50),
+    uni_pc_lower_order_final=st.booleans(),
     discard_penultimate=st.booleans(),
     sgm_noise_multiplier=st.booleans(),
+    extra_noise=share(1),
 )
 guidances = st.builds(
     Guidance, rescale=share(1), skip_early=share(1), s_min_uncond=st.floats(0.01, 15), s_min_uncond_all=st.booleans()
+)
+tellings = st.builds(
+    Told,
+    crop_top=st.integers(0, 4096),
+    crop_left=st.integers(0, 4096),
+    high_score=share(10),
+    low_score=share(10),
+)
+hypertiles = st.builds(
+    Hypertile,
+    tile_attention=st.just(True),
+    tile_attention_hires=st.booleans(),
+    max_depth=st.integers(0, 3),
+    max_tile=st.integers(0, 512),
+    swap_size=st.integers(0, 64),
 )
 second = st.builds(
     Hires,
@@ -216,6 +244,9 @@ requests = st.builds(
     seed_delta=st.integers(0, 2**32),
     sampling=st.none() | numbers,
     guidance=st.none() | guidances,
+    told=st.none() | tellings,
+    hypertile=st.none() | hypertiles,
+    merging=st.none() | st.builds(Merging, merge_ratio=share(0.9), merge_ratio_hires=share(0.9)),
     tiling=st.booleans(),
     old_timelines=st.booleans(),
     pad_conds=st.sampled_from(["chunks", "off", "v0"]),

@@ -17,6 +17,7 @@ from modules.controls.unet.hooked import acting_rows, hooked, layer_weights, pla
 from modules.controls.unet.networks import unet_of
 from modules.errors import BrokenFile
 from modules.families.family import Conditioning, Header, Model
+from modules.families.unet.thrift import wholly
 from modules.families.unet.weights import DTYPES, Mapped
 
 Tensors = Mapping[str, Tensor]
@@ -50,7 +51,7 @@ class LoadedLLLite:
                     strength = strength if acting is None else strength * acting
                     changed.append(_Changed(linear, self._networks[name], read[name], strength))
                 with hooked(changed):
-                    return predict(x, sigma, conditioning)
+                    return predict(x, sigma, wholly(conditioning))
 
             return controlled
 

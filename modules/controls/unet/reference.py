@@ -20,6 +20,7 @@ from modules.controls.unet.networks import unet_of
 from modules.families.family import Conditioning, Model
 from modules.families.unet.model import UnetModel
 from modules.families.unet.residuals import adding_nothing
+from modules.families.unet.thrift import wholly
 
 SEED = 0  # of the noise laid over the reference, the same in every picture
 DEFAULT_FIDELITY = 0.5
@@ -57,7 +58,7 @@ class LoadedReference:
                 negative = conditioning.extra.get(NEGATIVE)
                 rows = None if negative is None else negative.flatten().bool()
                 with _processing(looking, lambda attention, inner: _reading(inner, written[attention], rows, fidelity)):
-                    said = predict(x, sigma, conditioning)
+                    said = predict(x, sigma, wholly(conditioning))
                 if mask is None:
                     return said
                 place = torch.nn.functional.interpolate(mask, x.shape[-2:], mode="area").to(said)

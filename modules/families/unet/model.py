@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -12,18 +12,20 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor, nn
 
-from modules.families.family import NOTHING_LEARNED, Conditioning, Header, LatentFormat, Learned
+from modules.families.family import NOTHING_LEARNED, Conditioning, Header, LatentFormat, Learned, Thrift
 from modules.families.unet.autoencoder import VaeTraits, load_autoencoder, scaled
 from modules.families.unet.residuals import added
 from modules.families.unet.seamless import MARGIN, surrounded, wrapping, wraps
 from modules.families.unet.text import TextEncoder
+from modules.families.unet.thrift import WHOLE, Sparing
 from modules.prompts.chunks import EOS, Chunk
 from modules.prompts.emphasis import Apply, emphasise
 from modules.prompts.vocabulary import ClipTokenizer
+from modules.request import Told
 from modules.sampling.prediction import Prediction
 
 GUIDANCE = 7.5  # of a latent consistency model, where 0 would be none
-LIKED, DISLIKED = 6.0, 2.5  # what SDXL's refiner is told people would score a picture, for a prompt and a negative one
+LIKED = "liked"  # in `Conditioning.extra`: 1 for a prompt, 0 for a negative one, where the network is told a score
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,8 @@ class UnetModel:
     """U-Net, autoencoder and text encoders on one device, in one dtype.
 
     `silent` says that an empty negative prompt is read as zeros (SDXL was trained so); `sized` how many numbers about
-    the picture its U-Net is told: none, 5 (size, crop, score) or 6 (size, crop, target size).
+    the picture its U-Net is told: none, 5 (size, crop, score) or 6 (size, crop, target size). `told` are those that
+    are no sizes.
     """
 
     family: VaeTraits
@@ -46,6 +49,8 @@ class UnetModel:
     dtype: torch.dtype
     silent: bool = False
     sized: int = 0
+    told: Told = field(default_factory=Told)
+    sparing: Sparing | None = None
     _greys: dict[tuple[int, int, bool], Tensor] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
@@ -81,7 +86,7 @@ class UnetModel:
             pooled = None if pooled is None else pooled * heard[:, None]
         extra = {}
         if self.sized == 5:
-            extra["score"] = torch.full((len(prompts), 1), DISLIKED if negative else LIKED, device=self.device)
+            extra[LIKED] = torch.full((len(prompts), 1), 0.0 if negative else 1.0, device=self.device)
         return Conditioning(context, pooled, extra)
 
     def predict(self, x: Tensor, sigma: float, conditioning: Conditioning) -> Tensor:
@@ -94,15 +99,17 @@ class UnetModel:
         if further := self.further:
             beside = conditioning.extra.get("beside")
             scaled = torch.cat([scaled, self._nothing(x, further) if beside is None else beside.to(scaled)], dim=1)
-        said = self.unet(
-            self.laid_out(scaled),
-            self.time(sigma),
-            conditioning.context,
-            timestep_cond=self._told_guidance(),
-            added_cond_kwargs=self.about(x, conditioning),
-            return_dict=False,
-            **added(conditioning.extra),
-        )[0]
+        sparing = None if WHOLE in conditioning.extra else self.sparing
+        with nullcontext() if sparing is None else sparing.during(sigma, *x.shape[2:]):
+            said = self.unet(
+                self.laid_out(scaled),
+                self.time(sigma),
+                conditioning.context,
+                timestep_cond=self._told_guidance(),
+                added_cond_kwargs=self.about(x, conditioning),
+                return_dict=False,
+                **added(conditioning.extra),
+            )[0]
         return self.prediction.denoised(x, sigma, said.to(x.dtype))
 
     def time(self, sigma: float) -> Tensor:
@@ -121,6 +128,14 @@ class UnetModel:
     def with_prediction(self, prediction: Prediction) -> UnetModel:
         """Return this model with other noise levels; everything else is shared."""
         return replace(self, prediction=prediction)
+
+    def with_told(self, told: Told) -> UnetModel:
+        """Return this model that is told something else about pictures; everything else is shared."""
+        return replace(self, told=told)
+
+    def with_thrift(self, thrift: Thrift) -> UnetModel:
+        """Return this model with self-attention that saves work; everything else is shared."""
+        return replace(self, sparing=Sparing.of(self.unet, thrift))
 
     def seamless(self) -> AbstractContextManager[None]:
         """Let the opposite borders of pictures fit together until the `with` is left."""
@@ -163,13 +178,16 @@ class UnetModel:
         return vae.eval()
 
     def about(self, x: Tensor, conditioning: Conditioning) -> dict[str, Tensor] | None:
-        """Return what SDXL is told of the picture: the words as a whole, and its size, uncropped."""
+        """Return what SDXL is told of the picture: the words as a whole, its size, and how it was cut out or liked."""
         if not self.sized or conditioning.pooled is None:
             return None
         height, width = (side * self.latent.factor for side in x.shape[2:])
-        told = torch.tensor([height, width, 0, 0], dtype=torch.float32, device=self.device).repeat(len(x), 1)
-        last = conditioning.extra["score"].float() if self.sized == 5 else told[:, :2]
-        return {"text_embeds": conditioning.pooled, "time_ids": torch.cat([told, last], dim=1)}
+        numbers = [height, width, self.told.crop_top, self.told.crop_left]
+        told = torch.tensor(numbers, dtype=torch.float32, device=self.device).repeat(len(x), 1)
+        last = told[:, :2]
+        if self.sized == 5:
+            last = torch.where(conditioning.extra[LIKED] > 0, self.told.high_score, self.told.low_score)
+        return {"text_embeds": conditioning.pooled, "time_ids": torch.cat([told, last.float()], dim=1)}
 
     def _told_guidance(self) -> Tensor | None:
         """Return the guidance that a latent consistency model makes by itself, as it reads it (Luo et al. 2023)."""

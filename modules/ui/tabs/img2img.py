@@ -47,6 +47,7 @@ class Img2img(SourceMaker):
         self.describing()
         self.strength(form)
         self.resizing(form, latent=True)
+        self.details(form)
         with gr.Accordion(self.words("sketch"), open=False, elem_classes="part"):
             self.painter = Painter(self.server, self.words, form, "sketch_hint", COLOURS)
         with gr.Accordion(self.words("in_tiles"), open=False, elem_classes="part"):

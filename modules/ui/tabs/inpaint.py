@@ -63,6 +63,7 @@ class Inpaint(SourceMaker):
             self._switch(form, "soft", "soft_on")
             for name, info in Soft.model_fields.items():
                 self._sliding(form, f"mask/soft/{name}", name, Soft, 1 if info.default >= 4 else 0.05)
+        self.details(form)
         with gr.Accordion(self.words("outpaint"), open=False, elem_classes="part"), gr.Row(elem_classes="line four"):
             for side in SIDES:
                 label = self.words(f"outpaint_{side}")
