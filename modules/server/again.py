@@ -45,7 +45,7 @@ def request_again(recalled: Recalled, knows: Knows, inputs: Inputs) -> Request:
             ),
             **recipe.model_dump(include={"cfg_scale", "seed", "init", "mask", "extras"}),
             **recipe.model_dump(include={"variation", "noise_source", "seed_delta", "sampling", "emphasis"}),
-            **recipe.model_dump(include={"guidance", "tiling", *HISTORIC}),
+            **recipe.model_dump(include={"guidance", "tiling", "encoding", *HISTORIC}),
             **_larger(recipe, recalled),
             "model": recalled.values["model"],
             "vae": _autoencoder(recipe),
@@ -130,6 +130,7 @@ def _of_text(recalled: Recalled, knows: Knows) -> Request:
         "variation": True,
         "sampling": True,
         "guidance": True,
+        "encoding": True,
         "hires": values.get("hires_on"),
         "refiner": values.get("refiner/model"),
     }

@@ -16,6 +16,7 @@ from modules.model_manager.model_file import ModelFile
 from modules.offers import gather
 from modules.plugins import make_plugins
 from modules.request import (
+    Encoding,
     Guidance,
     Hires,
     InitImage,
@@ -154,6 +155,14 @@ numbers = st.builds(
 guidances = st.builds(
     Guidance, rescale=share(1), skip_early=share(1), s_min_uncond=st.floats(0.01, 15), s_min_uncond_all=st.booleans()
 )
+encodings = st.builds(
+    Encoding,
+    old_emphasis=st.booleans(),
+    comma_backtrack=st.integers(0, 74),
+    clip_l_skip=st.booleans(),
+    comments=st.booleans(),
+    first_pass_networks=st.booleans(),
+)
 second = st.builds(
     Hires,
     upscaler=st.sampled_from(["Latent", "Latent (nearest)", "Lanczos"]),
@@ -217,6 +226,7 @@ requests = st.builds(
     sampling=st.none() | numbers,
     guidance=st.none() | guidances,
     tiling=st.booleans(),
+    encoding=st.none() | encodings,
     old_timelines=st.booleans(),
     pad_conds=st.sampled_from(["chunks", "off", "v0"]),
     noise_schedule=st.sampled_from(["Default", "Zero Terminal SNR"]),
