@@ -18,6 +18,8 @@ from modules.result import Picture
 from tests.engine.test_engine import ask, digests
 from tests.fakes import RecordingReport
 
+GO: Wanted = "go"
+
 
 @pytest.fixture
 def saving(engine: Engine) -> Iterator[Engine]:
@@ -49,7 +51,7 @@ def test_it_is_saved_as_it_was_and_not_as_one_of_the_job(saving: Engine) -> None
 
 
 def test_each_of_a_batch_is_and_those_before_are_whole(saving: Engine) -> None:
-    made = interrupted(saving, *["go"] * 8, "stop", steps=3, batch_count=2, batch_size=2)  # a call for each picture
+    made = interrupted(saving, *[GO] * 8, "stop", steps=3, batch_count=2, batch_size=2)  # a call for each picture
     found = [(picture.recipe.index, picture.recipe.interrupted) for picture in made]
     assert found == [(0, 0), (1, 0), (-2, 1), (-3, 1)]
 
@@ -71,7 +73,7 @@ def test_what_is_skipped_is_kept_and_the_next_is_made(saving: Engine) -> None:
 @pytest.mark.parametrize(("calls", "steps", "size"), [(2, 2, (64, 64)), (5, 5, (96, 96))])
 def test_of_two_passes_the_one_at_work_is(saving: Engine, calls: int, steps: int, size: tuple[int, int]) -> None:
     hires = {"upscaler": "Latent", "scale": 1.5, "denoising_strength": 1.0}
-    (part,) = interrupted(saving, *["go"] * calls, "stop", steps=3, hires=hires)
+    (part,) = interrupted(saving, *[GO] * calls, "stop", steps=3, hires=hires)
     assert (part.recipe.interrupted, part.image.size) == (steps, size)
 
 
