@@ -27,20 +27,34 @@ class Option:
     a1111: tuple[str, ...] = ()
 
 
-GROUPS = ("page", "making", "saving", "grids", "memory", "models", "jobs")
+GROUPS = ("page", "prompts", "making", "saving", "grids", "memory", "models", "jobs")
 # Fields of `Saving`, under the names they have in A1111.
 # fmt: off
 SAVED = (
     "samples_format", "jpeg_quality", "webp_lossless", "enable_pnginfo", "save_txt", "samples_filename_pattern",
     "save_images_add_number", "save_to_dirs", "directories_filename_pattern", "directories_max_prompt_words",
     "export_for_4chan", "img_downscale_threshold", "target_side_length", "save_images_before_highres_fix",
-    "save_images_before_color_correction", "save_mask", "save_mask_composite", "save_selected_only",
+    "save_images_before_color_correction", "save_mask", "save_mask_composite", "save_init_img",
+    "save_incomplete_images", "save_selected_only",
     "save_write_log_csv", "use_save_to_dirs_for_ui", "grid_zip_filename_pattern",
 )
 LAID = (
     "grid_save", "return_grid", "grid_only_if_multiple", "n_rows", "grid_prevent_empty_spots", "grid_format",
-    "grid_background_color", "grid_extended_filename", "grid_save_to_dirs",
+    "grid_background_color", "grid_extended_filename", "grid_save_to_dirs", "img_max_size_mp",
 )
+# fmt: on
+# Fields of `Prompting`: those that hold at once, and those that a page is built with.
+# fmt: off
+TYPED = (
+    "include_styles_into_token_counters", "lora_preferred_name", "infotext_skip_pasting", "disable_weights_auto_swap",
+    "send_seed", "send_size",
+)
+BUILT = (
+    "disable_token_counters", "keyedit_precision_attention", "keyedit_precision_extra", "keyedit_delimiters",
+    "keyedit_delimiters_whitespace", "keyedit_move", "extra_networks_default_multiplier",
+    "extra_networks_add_text_separator",
+)
+ALERTS = ("notification_audio", "notification_volume", "prevent_screen_sleep_during_generation")
 # fmt: on
 OPTIONS: tuple[Option, ...] = (
     Option("quicksettings", "page", "start", ("quicksettings_list",)),
@@ -48,9 +62,14 @@ OPTIONS: tuple[Option, ...] = (
     Option("controlnet_units", "page", "start", ("control_net_unit_count",)),
     Option("autolaunch", "page", "start", ("auto_launch_browser",)),
     Option("port", "page"),
+    *(Option(key, "page", "start", (key,)) for key in ALERTS),
+    *(Option(key, "prompts", "now", (key,)) for key in TYPED),
+    *(Option(key, "prompts", "start", (key,)) for key in BUILT),
     Option("preview_every", "making", "now", ("show_progress_every_n_steps", "live_previews_enable")),
     Option("upscale_tile", "making", "now", ("ESRGAN_tile",)),
     Option("upscale_overlap", "making", "now", ("ESRGAN_tile_overlap",)),
+    Option("interrupt_after_current", "making", "now", ("interrupt_after_current",)),
+    Option("set_scale_by_when_changing_upscaler", "making", "now", ("set_scale_by_when_changing_upscaler",)),
     Option("infotext_styles", "making", "now", ("infotext_styles",)),
     *(Option(key, "saving", "now", (key,)) for key in SAVED),
     *(Option(key, "grids", "now", (key,)) for key in LAID),

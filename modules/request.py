@@ -242,6 +242,16 @@ class Hypertile(Numbers):
     swap_size: int = Field(default=3, ge=0, le=64)
 
 
+class Encoding(_Part):
+    """How words are read, where that is not as usual."""
+
+    old_emphasis: bool = False  # as A1111 did until 2022: brackets among the tokens, and 75 of these at most
+    comma_backtrack: int = Field(default=20, ge=0, le=74)  # tokens back that a full chunk is cut, at a comma; 0: never
+    clip_l_skip: bool = False  # clip skip is for the first text encoder of SDXL alone, down to its last layer
+    comments: bool = True  # what is behind a # is none of the words
+    first_pass_networks: bool = False  # a second pass of the same checkpoint reads its words with the first's networks
+
+
 class Shot(BaseModel):
     """One picture of a request after planning: its own words and its own seeds."""
 
@@ -279,6 +289,7 @@ class Request(BaseModel):
     merging: Merging | None = None
     hypertile: Hypertile | None = None
     tiling: bool = False  # opposite borders of the picture fit together
+    encoding: Encoding | None = None
     old_timelines: bool = False  # numbers in [from:to:when] are read as A1111 did before 1.6
     pad_conds: Literal["chunks", "off", "v0"] = "chunks"  # a prompt and a negative prompt of unequal length (A1111's)
     noise_schedule: Literal["Default", "Zero Terminal SNR"] = "Default"  # A1111's; the latter ends in noise alone
@@ -327,6 +338,12 @@ class Request(BaseModel):
         """Tiles in no pass are none."""
         used = hypertile is not None and (hypertile.tile_attention or hypertile.tile_attention_hires)
         return hypertile if used else None
+
+    @field_validator("encoding")
+    @classmethod
+    def _nothing_odd(cls, encoding: Encoding | None) -> Encoding | None:
+        """Words that are read as usual are none."""
+        return encoding if encoding != Encoding() else None
 
     @field_validator("refiner")
     @classmethod
@@ -457,6 +474,7 @@ def _owner(place: Sequence[object]) -> type[BaseModel]:
         "told": Told,
         "merging": Merging,
         "hypertile": Hypertile,
+        "encoding": Encoding,
         "hires": Hires,
         "refiner": Refiner,
         "tiles": Tiles,

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from modules.request import (
     Control,
+    Encoding,
     Guidance,
     Hires,
     Hypertile,
@@ -36,7 +37,12 @@ class UsedControl(BaseModel):
 CAPTION = "Caption"  # in `Recipe.postprocessing`: what a picture shows, in words
 
 
-GRID = -1  # the place in its job of the grid of all its pictures
+GRID = -1  # the place in its job of the grid of all its pictures; those that are not finished have lower ones
+
+
+def placed(index: int) -> tuple[bool, int]:
+    """Return what sorts the pictures of a job by their places: the grid, the pictures, those that are not finished."""
+    return index < GRID, index if index >= GRID else -index
 
 
 class UsedTiles(BaseModel):
@@ -106,11 +112,13 @@ class Recipe(BaseModel):
     merging: Merging | None = None
     hypertile: Hypertile | None = None
     tiling: bool = False
+    encoding: Encoding | None = None
     old_timelines: bool = False
     pad_conds: str = "chunks"
     noise_schedule: str = "Default"
     downcast_alphas: bool = False
     init: InitImage | None = None
+    init_hash: str = ""  # MD5 of its pixels, where it was kept (32 hexadecimal digits)
     mask: Mask | None = None
     tiles: UsedTiles | None = None
     hires: UsedHires | None = None
@@ -124,6 +132,7 @@ class Recipe(BaseModel):
     notes: dict[str, str] = Field(default_factory=dict)  # further "parameters" entries, in order, e.g. from extensions
     given: str = ""  # the "parameters" text of the picture before it was changed
     postprocessing: dict[str, str] = Field(default_factory=dict)  # what was done to a finished picture, in order
+    interrupted: int = 0  # the step at which a person wanted no more of it; 0: it is finished
     job: str = ""  # the job's id, empty when made outside the queue
     index: int = 0  # which picture of the job
 

@@ -50,6 +50,8 @@ class Saving(BaseModel):
     save_images_before_color_correction: bool = False  # before it was given the colours of the picture painted over
     save_mask: bool = False  # of a picture that was painted over: where
     save_mask_composite: bool = False  # and what was painted there, alone
+    save_init_img: bool = False  # what is painted over, in the folder init-images, by the hash of its pixels
+    save_incomplete_images: bool = False  # what a picture had come to when it was interrupted or skipped
 
     # A grid of the pictures of a job, as a picture of its own: off unless wanted, for the page shows them side by side.
     grid_save: bool = False
@@ -61,6 +63,7 @@ class Saving(BaseModel):
     grid_background_color: Colour = "#ffffff"
     grid_extended_filename: bool = False  # name it as pictures are named, after grid-0001, and not by that alone
     grid_save_to_dirs: bool = True  # in folders by the pattern above
+    img_max_size_mp: float = Field(default=200.0, ge=1, le=10_000)  # million pixels of a grid at most
     outdir_grids: str = Field(default="", max_length=1000)  # all grids, in place of the next two
     outdir_txt2img_grids: str = Field(default="", max_length=1000)
     outdir_img2img_grids: str = Field(default="", max_length=1000)

@@ -13,12 +13,13 @@ from pydantic_settings import (
 )
 
 from modules.options import row_names
+from modules.prompting import Prompting
 from modules.saving import Saving
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
-class Settings(BaseSettings, Saving):
+class Settings(BaseSettings, Saving, Prompting):
     """How this run is set up. The command line wins over `EASEL_*` variables, these over `.easel/settings.json`."""
 
     model_config = SettingsConfigDict(env_prefix="EASEL_", frozen=True, extra="ignore", protected_namespaces=())
@@ -76,6 +77,8 @@ class Settings(BaseSettings, Saving):
     upscale_tile: int = Field(default=256, ge=0, le=4096)  # pixels of a tile that an upscaler sees at once; 0: all
     upscale_overlap: int = Field(default=16, ge=0, le=256)  # pixels that neighbouring tiles have in common
     preview_every: int = Field(default=1, ge=0, le=150)  # steps between live previews; 0: none
+    interrupt_after_current: bool = False  # Interrupt lets the pictures in the making be finished first
+    set_scale_by_when_changing_upscaler: bool = False  # Extras: an upscaler that is chosen says by how much
     disable_all_extensions: bool = False
 
     _given: frozenset[str] = PrivateAttr(default=frozenset())

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 FLOORS: Mapping[str, int] = MappingProxyType(
     dict.fromkeys(("words", "errors", "request", "result", "events", "hooks", "plugins", "offers", "settings"), 1)
-    | {"setup": 1, "tasks": 1, "options": 1, "saving": 1}
+    | {"setup": 1, "tasks": 1, "options": 1, "saving": 1, "prompting": 1}
     | dict.fromkeys(("sampling", "prompts", "images", "library"), 2)
     | dict.fromkeys(("families", "controls", "upscalers", "captioners"), 3)
     | {"model_manager": 4}

@@ -13,7 +13,6 @@ from modules.errors import BadRequest, DownloadError, EaselError, ModelError, Un
 from modules.events import EVENT
 from modules.library.pictures import LOCAL
 from modules.request import make_request
-from modules.result import GRID
 from modules.server.server import Server
 from modules.server.views import Job
 from modules.words import load_words, preferred
@@ -201,6 +200,6 @@ def _told(job: Job) -> dict[str, Any]:
         "pictures": [
             {"id": row.id, "seed": row.recipe.seed, "url": pictures.picture_url(row), "parameters": row.infotext}
             for row in job.pictures
-            if row.index != GRID
+            if row.index >= 0
         ],
     }

@@ -13,7 +13,7 @@ from modules.model_manager.learned import Vocabulary
 from modules.model_manager.loras import Wanted
 from modules.model_manager.vectors import LearnedVectors
 from modules.prompts.chunks import Chunk, chunks
-from modules.prompts.emphasis import ORIGINAL, Emphasis
+from modules.prompts.cutting import USUAL, Cutting
 from modules.prompts.syntax import Weighted
 
 LENGTH = "length"  # in `Conditioning.extra`: how many tokens of a row are read, where that is not all
@@ -36,37 +36,43 @@ class Encoder:
         self.vocabulary = vocabulary
         self._loras = loras
         self._learned = LearnedVectors(vocabulary) if vocabulary else NOTHING_LEARNED
-        self._chunks: OrderedDict[tuple[str, str], list[Chunk]] = OrderedDict()
-        self._answers: OrderedDict[tuple[str, int, int, str, bool], Conditioning] = OrderedDict()
+        self._chunks: OrderedDict[tuple[str, Cutting], list[Chunk]] = OrderedDict()
+        self._answers: OrderedDict[tuple[str, int, int, bool, Cutting, bool], Conditioning] = OrderedDict()
 
     def suits(self, model: Model, vocabulary: Vocabulary, loras: tuple[Wanted, ...]) -> bool:
         """Return whether what it remembers is what `model` would say now."""
         return self.model is model and self.vocabulary is vocabulary and self._loras == loras
 
-    def __call__(self, texts: tuple[str, ...], clip_skip: int = 1, emphasis: Emphasis = ORIGINAL) -> Conditioning:
+    def __call__(
+        self, texts: tuple[str, ...], clip_skip: int = 1, cutting: Cutting = USUAL, first_alone: bool = False
+    ) -> Conditioning:
         """Return one row for each text: the first is the prompt, those after it are negative prompts.
 
-        Shorter ones are filled up with empty chunks, so that they fit in one call.
+        Shorter ones are filled up with empty chunks, so that they fit in one call. With `first_alone` clip skip is for
+        the first of several text encoders alone.
         """
-        length = max(len(self._cut(text, emphasis)) for text in texts)
-        return joined([self._row(text, length, clip_skip, emphasis, place > 0) for place, text in enumerate(texts)])
+        length = max(len(self._cut(text, cutting)) for text in texts)
+        rows = (self._row(text, length, clip_skip, first_alone, cutting, place > 0) for place, text in enumerate(texts))
+        return joined([*rows])
 
-    def _row(self, text: str, length: int, clip_skip: int, emphasis: Emphasis, negative: bool) -> Conditioning:
-        key = (text, length, clip_skip, emphasis.name, negative)
+    def _row(
+        self, text: str, length: int, clip_skip: int, first_alone: bool, cutting: Cutting, negative: bool
+    ) -> Conditioning:
+        key = (text, length, clip_skip, first_alone, cutting, negative)
         if key not in self._answers:
-            cut = self._cut(text, emphasis)
+            cut = self._cut(text, cutting)
             empty = chunks([Weighted("")], self.model.tokenizer)
             filled = [*cut, *empty * (length - len(cut))]
-            said = self.model.encode([filled], clip_skip, negative, self._learned, emphasis.apply)
+            said = self.model.encode([filled], clip_skip, negative, self._learned, cutting.apply, first_alone)
             _keep(self._answers, key, said)
         self._answers.move_to_end(key)
         return self._answers[key]
 
-    def _cut(self, text: str, emphasis: Emphasis) -> list[Chunk]:
-        key = (text, emphasis.name)
+    def _cut(self, text: str, cutting: Cutting) -> list[Chunk]:
+        key = (text, cutting)
         if key not in self._chunks:
             words = self.vocabulary.words if self.vocabulary else None
-            _keep(self._chunks, key, chunks(emphasis.read(text), self.model.tokenizer, learned=words))
+            _keep(self._chunks, key, cutting.cut(text, self.model.tokenizer, words))
         return self._chunks[key]
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from modules.controls.control import Ring
 from modules.engine.guidance import CallsAt, Predict, guided, steady
+from modules.engine.incomplete import Last
 from modules.engine.job import Job, Rings
 from modules.engine.latents import Start
 from modules.engine.masking import keeping
@@ -52,12 +53,13 @@ def denoise(
     windows: Sequence[Window] = (),
     counted: Part = ALL,
     then: tuple[IsTime, Take] | None = None,
+    last: Last | None = None,
 ) -> Tensor:
     """Return the clean latents (B, C, h, w) of a batch that starts from `begin`.
 
     `take` has `relay` borrow the model that answers; `then` says when another does in its place. With `windows` each
     network call sees one of these tiles; they become one at every step or at the end, as the job says. `counted` says
-    what of the work it is.
+    what of the work it is, and `last` remembers how far it came.
 
     Raises `BrokenPicture` when not-a-number comes out, `OutOfMemory`, and `Cancelled` when a person wants no more.
     """
@@ -94,6 +96,7 @@ def denoise(
         step = keeping(step, begin.kept) if begin.kept else step
         levels = job.sampler.levels(begin.sigmas, prediction)
         step = watched(step, job, levels, latent, report, preview_every, part)
+        step = last.noting(step, levels, part) if last else step
         step = onion(step, rings.denoise)
         return job.sampler.run(step, begin.latents, begin.sigmas, prediction, begin.noise)
 

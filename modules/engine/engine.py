@@ -18,7 +18,7 @@ from modules import __version__
 from modules.captioners.captioner import Captioner
 from modules.engine import device as devices
 from modules.engine.beside import Beside
-from modules.engine.canvas import prepare, size_of, tiles_of
+from modules.engine.canvas import Canvas, prepare, size_of, tiles_of
 from modules.engine.captions import Captions
 from modules.engine.conditioning import Encode, Encoder
 from modules.engine.controls import Controls
@@ -29,11 +29,13 @@ from modules.engine.files import make_file
 from modules.engine.finish import decode, finished
 from modules.engine.guidance import Call, CallsAt, beside, following, plan_calls, spoken
 from modules.engine.hires import encoded, given, second_job, start_larger, steps_of, used_hires
+from modules.engine.incomplete import Last
 from modules.engine.job import Job, Rings
 from modules.engine.ladder import Ladder
 from modules.engine.latents import Start, start
 from modules.engine.lengths import spoken_apart
 from modules.engine.levels import levelled
+from modules.engine.masking import Kept
 from modules.engine.memory import NoRoom, alone, limits_of, roomy
 from modules.engine.networks import Asked, Networks, Run, runs
 from modules.engine.refining import takes_part, taking_over
@@ -45,10 +47,11 @@ from modules.engine.tiling import boxes_of, windows_of
 from modules.engine.upscaling import Upscaling
 from modules.engine.watched import ALL, Part
 from modules.engine.wording import Wording, moments, wordings
-from modules.engine.words import LearnedWordsOf
-from modules.errors import BadRequest, EaselError, OutOfMemory
+from modules.engine.words import LearnedWordsOf, cutting_of
+from modules.errors import BadRequest, Cancelled, EaselError, OutOfMemory
 from modules.events import Loading, Note
-from modules.families.family import Family, Model
+from modules.families.family import Conditioning, Family, Model
+from modules.images.files import PictureFiles
 from modules.images.inputs import Inputs
 from modules.images.resize import flattened
 from modules.images.tiles import tiled_size
@@ -65,9 +68,8 @@ from modules.model_manager.styles import Styles
 from modules.model_manager.tiles_check import checked_tiles
 from modules.offers import AUTOMATIC, Offers, gather
 from modules.plugins import Plugins, onion
-from modules.prompts.emphasis import EMPHASES
-from modules.request import Request, Sampling, Shot
-from modules.result import Picture, Recipe, UsedRefiner
+from modules.request import Encoding, Request, Sampling, Shot
+from modules.result import GRID, Picture, Recipe, UsedRefiner
 from modules.sampling.sampler import Sampler
 from modules.sampling.schedules import Schedule, sigmas_for
 from modules.settings import Settings
@@ -141,14 +143,18 @@ class Engine:
         request = checked_hires(request, self.catalog, offers, self.inputs.has)
         request = checked_checkpoints(request, file, self.catalog)
         request = self.controls.checked(request, file, offers)
-        report = Unrepeated(report)
+        report = told = Unrepeated(report)
         cast = self._cast(request, file)
         ladder = Ladder(report, exact=cast in self._exact)
         larger = cache(partial(self._larger, request, report))
+        init_hash = self._kept_init(request)
+        lowest, begun = min([GRID, *done]), False  # the places of pictures that are not finished lie below it
         for first in range(0, len(shots), request.batch_size):
             batch = [shot for shot in shots[first : first + request.batch_size] if shot.index not in done]
-            waiting = deque(runs(batch, report))
+            waiting = deque(runs(batch, report, (request.encoding or Encoding()).comments))
             while waiting:
+                if begun and told.ending:
+                    raise Cancelled("cancelled")
                 run, *rest = waiting.popleft().cut(1 if self._adaptive(request) else ladder.batch)
                 waiting.extendleft(reversed(rest))
                 shortage = None
@@ -160,8 +166,7 @@ class Engine:
                 except NoRoom as error:
                     shortage = alone(error)
                 except Skipped:
-                    values = {"first": run.shots[0].index + 1, "last": run.shots[-1].index + 1}
-                    report.tell(Note(key="skipped", values=values))
+                    report.tell(_skipped(run))
                     continue
                 if shortage is not None:  # only now: with the error, all that the batch held was still there
                     self._climb(ladder, len(run.shots), cast, shortage)
@@ -173,11 +178,21 @@ class Engine:
                 pictures = []
                 for place, (shot, image) in enumerate(zip(run.shots, images, strict=True)):
                     recipe = self._recipe(task, shot, place, cast, numbers, job, used, ladder)
+                    recipe = recipe.model_copy(update={"init_hash": init_hash, "interrupted": used.steps})
+                    if used.steps:
+                        lowest -= 1
+                        recipe = recipe.model_copy(update={"index": lowest})
                     picture = Picture(image, recipe, beside.of(place))
                     saved = write(picture)
                     pictures.append(picture)
                     yield picture, saved
-                tell_finished(self.plugins, task, pictures)
+                if used.skipped:
+                    report.tell(_skipped(run))
+                elif used.steps:
+                    raise Cancelled("cancelled")
+                else:
+                    tell_finished(self.plugins, task, pictures)
+                begun = True
 
     def make_file(self, task: FileTask, report: Report) -> Path:
         """Make the checkpoint file of a settled `task` and return where it is; see `modules.engine.files`."""
@@ -277,35 +292,28 @@ class Engine:
         enlarged = larger()  # first: what enlarges it may need the room that the checkpoint takes
         used = Used([{} for _ in run.shots])
         try:
-            timed = partial(wordings, old=request.old_timelines)
-            said = [timed(shot, request.steps) for shot in run.plain]
             leg = Leg(cast.first, run.tags, partial(self._job, request, run.shots, images))
             with Relay(partial(self._borrowed, request, report)) as relay:
                 task = relay.to(leg).job
                 rings = Rings.of(self.plugins, task)
                 guard = partial(roomy, device=self.device, job=task)
-                scene = Scene(cast, relay, rings, report, guard, used, beside)
+                scene = Scene(cast, relay, rings, report, guard, used, beside, Last())
 
                 def whole(latents: Tensor) -> list[Image.Image]:
                     return decode(relay.model, ladder, guard, latents)
 
                 canvas = prepare(request, self.inputs, task.width, task.height, report, enlarged)
-                later = self._second(task)
-                if later is None:
-                    begin = start(task, relay.model, self._sigmas(task, relay.model), canvas, guard)
-                    clean = self._pass(scene, task, leg, said, begin, ALL)
-                else:
-                    made, before = self._first(scene, task, later, leg, said, whole)
-                    then = [timed(shot, later.request.steps, request.steps) for shot in run.later]
-                    leg = Leg(cast.second, run.later_tags, lambda model: task, guest=cast.second != cast.first)
-                    relay.to(leg)
-                    levels = self._sigmas(later, relay.model)
-                    enlarge = partial(self._enlarged, report)
-                    begin = start_larger(task, later, relay.model, levels, made, enlarge, guard)
-                    clean = self._pass(scene, later, leg, then, begin, Part(before=before), second=True)
+                try:
+                    clean, kept, last = self._clean(scene, task, leg, run, canvas, whole)
+                except Cancelled as stop:
+                    found = scene.last.latents() if self.settings.save_incomplete_images else None
+                    if found is None:
+                        raise
+                    used.steps, used.skipped = scene.last.steps, isinstance(stop, Skipped)
+                    clean, kept, last = found, None, task
                 pictures = onion(whole, rings.decode)(clean)
                 beside.canvas(canvas, pictures)
-                pictures = self.controls.kept(later or task, finished(canvas, pictures, begin.kept, clean))
+                pictures = self.controls.kept(last, finished(canvas, pictures, kept, clean))
                 beside.masks(canvas, pictures)
                 numbers = {"dtype": devices.name_of(relay.model.dtype), "attention": _attention(relay.model)}
                 return task, rings, pictures, numbers, used
@@ -314,6 +322,37 @@ class Engine:
                 self._forget()
                 self.models.release()
             raise
+
+    def _clean(
+        self,
+        scene: Scene,
+        task: Job,
+        leg: Leg,
+        run: Run,
+        canvas: Canvas | None,
+        whole: Callable[[Tensor], list[Image.Image]],
+    ) -> tuple[Tensor, Kept | None, Job]:
+        """Return the clean latents of a run, what of the picture painted over they keep, and the job of the last pass.
+
+        `leg` is that of the first pass, on loan.
+        """
+        request, cast, relay = task.request, scene.cast, scene.relay
+        timed = partial(wordings, old=request.old_timelines)
+        said = [timed(shot, request.steps) for shot in run.plain]
+        later = self._second(task)
+        if later is None:
+            begin = start(task, relay.model, self._sigmas(task, relay.model), canvas, scene.guard)
+            return self._pass(scene, task, leg, said, begin, ALL), begin.kept, task
+        then = [timed(shot, later.request.steps, request.steps) for shot in run.later]
+        heard = self._heard(scene, later, then) if _reads_ahead(request, cast) else None
+        made, before = self._first(scene, task, later, leg, said, whole)
+        leg = Leg(cast.second, run.later_tags, lambda model: task, guest=cast.second != cast.first)
+        relay.to(leg)
+        levels = self._sigmas(later, relay.model)
+        enlarge = partial(self._enlarged, scene.report)
+        begin = start_larger(task, later, relay.model, levels, made, enlarge, scene.guard)
+        clean = self._pass(scene, later, leg, then, begin, Part(before=before), second=True, heard=heard)
+        return clean, begin.kept, later
 
     @contextmanager
     def _borrowed(self, request: Request, report: Report, leg: Leg) -> Iterator[Borrowed]:
@@ -371,19 +410,25 @@ class Engine:
         begin: Start,
         counted: Part,
         second: bool = False,
+        heard: Sequence[Mapping[Wording, Conditioning]] | None = None,
     ) -> Tensor:
-        """Return the clean latents (B, C, h, w) of one pass over the pictures of `task`, which `leg` begins."""
+        """Return the clean latents (B, C, h, w) of one pass over the pictures of `task`, which `leg` begins.
+
+        Its model's words may have been `heard` before; a refiner reads its own.
+        """
         latent, prediction = scene.relay.model.latent, scene.relay.model.prediction
         windows = windows_of(task, latent.factor, self.device)
         boxes = boxes_of(windows, latent.factor)
-        refiner = scene.cast.refiner
+        refiner, begun = scene.cast.refiner, leg.chosen
         levels = task.sampler.levels(begin.sigmas, prediction)
 
         def take(leg: Leg) -> Turn:
             model = scene.relay.to(leg).model
             fit = task if leg.chosen == scene.cast.first else self.controls.suiting(task, leg.chosen.file, scene.report)
             controls = scene.guard(self.controls.rings)(fit, model, levels, boxes)
-            return Turn(thrifty(model, task.request, second).predict, self._calls(scene, task, said, begin), controls)
+            own = heard if leg.chosen == begun else None
+            calls = self._calls(scene, task, said, begin, own)
+            return Turn(thrifty(model, task.request, second).predict, calls, controls)
 
         def refine(leg: Leg) -> Turn:
             turn, model = take(leg), scene.relay.model
@@ -400,7 +445,15 @@ class Engine:
         # Tiles that are finished one by one begin anew: what one of them needs, the next does too.
         first = partial(take, leg) if then else cache(partial(take, leg))
         every = self.settings.preview_every
-        return denoise(task, scene.rings, scene.relay, first, begin, scene.report, every, windows, counted, then)
+        return denoise(
+            task, scene.rings, scene.relay, first, begin, scene.report, every, windows, counted, then, scene.last
+        )
+
+    def _kept_init(self, request: Request) -> str:
+        """Keep the picture that is painted over where that is wanted, and return its hash; else nothing."""
+        if request.init is None or not self.settings.save_init_img:
+            return ""
+        return PictureFiles(self.settings.outputs, self.settings).keep_init(self.inputs.open(request.init.image))
 
     def _second(self, task: Job) -> Job | None:
         hires = task.request.hires
@@ -417,22 +470,39 @@ class Engine:
     def _enlarged(self, report: Report, name: str, image: Image.Image, size: tuple[int, int]) -> Image.Image:
         return self.upscaling.enlarge(name, image, size, heeding(lambda *_: None, report), report)
 
-    def _calls(self, scene: Scene, task: Job, said: Sequence[Sequence[Wording]], begin: Start) -> CallsAt:
-        """Return the network calls at each level, in the words of the model on loan."""
-        request, emphasis = task.request, EMPHASES[task.request.emphasis]
-        model, words, hashes = scene.relay.model, scene.relay.at.words, scene.relay.at.hashes
-        self.words.tell(words, said, task.contrast, emphasis, scene.report)
-        learned = [self.words.hashes(words, each, task.contrast, emphasis) for each in said]
+    def _heard(
+        self, scene: Scene, task: Job, said: Sequence[Sequence[Wording]], negatives: int = 0
+    ) -> list[dict[Wording, Conditioning]]:
+        """Return what the model on loan reads in each wording of each picture."""
+        request, cutting = task.request, cutting_of(task.request)
+        words, hashes = scene.relay.at.words, scene.relay.at.hashes
+        self.words.tell(words, scene.relay.model.tokenizer, said, task.contrast, cutting, scene.report)
+        learned = [self.words.hashes(words, each, task.contrast, cutting) for each in said]
         scene.used.add([{**hashes, "embedding": each} for each in learned])
-        read = partial(scene.relay.at.encoder, clip_skip=request.clip_skip, emphasis=emphasis)
+        alone = (request.encoding or Encoding()).clip_l_skip
+        read = partial(scene.relay.at.encoder, clip_skip=request.clip_skip, cutting=cutting, first_alone=alone)
         encode: Encode = cache(onion(roomy(read, self.device, task), scene.rings.encode))
+        padding = request.pad_conds
+        speak = spoken if padding == "chunks" else partial(spoken_apart, one_length=padding == "v0")
+        return [speak(each, encode, task.contrast, negatives) for each in said]
+
+    def _calls(
+        self,
+        scene: Scene,
+        task: Job,
+        said: Sequence[Sequence[Wording]],
+        begin: Start,
+        heard: Sequence[Mapping[Wording, Conditioning]] | None = None,
+    ) -> CallsAt:
+        """Return the network calls at each level, in the words of the model on loan, or as another `heard` them."""
+        model = scene.relay.model
         picture = begin.beside if begin.beside is not None and begin.beside.shape[1] == model.further else None
         follows = picture is not None and model.further == model.latent.channels
         negatives = 2 if follows and (task.contrast, task.image_scale) != (1, 1) else 0
         together = self.device.type != "cpu"
-        padding = request.pad_conds
-        speak = spoken if padding == "chunks" else partial(spoken_apart, one_length=padding == "v0")
-        rows = [speak(each, encode, task.contrast, negatives) for each in said]
+        if heard is not None:
+            scene.used.add([scene.relay.at.hashes] * len(said))
+        rows = self._heard(scene, task, said, negatives) if heard is None else heard
 
         @cache
         def plan(moment: tuple[Wording, ...]) -> list[Call]:
@@ -548,6 +618,7 @@ class Engine:
             merging=request.merging,
             hypertile=request.hypertile,
             tiling=request.tiling,
+            encoding=request.encoding,
             old_timelines=request.old_timelines,
             pad_conds=request.pad_conds,
             noise_schedule=request.noise_schedule,
@@ -567,6 +638,15 @@ class Engine:
             job=job,
             index=shot.index,
         )
+
+
+def _skipped(run: Run) -> Note:
+    return Note(key="skipped", values={"first": run.shots[0].index + 1, "last": run.shots[-1].index + 1})
+
+
+def _reads_ahead(request: Request, cast: Cast) -> bool:
+    """Tell whether the words of the second pass are read before the first, with its networks."""
+    return (request.encoding or Encoding()).first_pass_networks and cast.second == cast.first
 
 
 def _attention(model: Model) -> str:

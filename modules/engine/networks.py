@@ -66,12 +66,15 @@ class Asked:
         return replace(self, loras=loras, hypernetworks=others)
 
 
-def runs(batch: Sequence[Shot], report: Report) -> list[Run]:
-    """Cut `batch` into runs of neighbours with equal tags. A tag in a negative prompt is taken out and told of."""
+def runs(batch: Sequence[Shot], report: Report, commented: bool = True) -> list[Run]:
+    """Cut `batch` into runs of neighbours with equal tags. A tag in a negative prompt is taken out and told of.
+
+    So are comments, where prompts may be `commented`.
+    """
     read: list[tuple[Shot, Shot, tuple[Tag, ...], Shot, tuple[Tag, ...]]] = []
     for shot in batch:
-        said, second = _plain(shot, report), _second(shot)
-        read.append((shot, *said, *(said if second == shot else _plain(second, report))))
+        said, second = _plain(shot, report, commented), _second(shot)
+        read.append((shot, *said, *(said if second == shot else _plain(second, report, commented))))
     found: list[Run] = []
     for (tags, later_tags), group in groupby(read, key=lambda each: (each[2], each[4])):
         shots, plain, _, later, _ = zip(*group, strict=True)
@@ -85,9 +88,9 @@ def _second(shot: Shot) -> Shot:
     return shot.model_copy(update={name: text for name, text in said.items() if text})
 
 
-def _plain(shot: Shot, report: Report) -> tuple[Shot, tuple[Tag, ...]]:
-    prompt, tags = take_out(without_comments(shot.prompt))
-    negative, idle = take_out(without_comments(shot.negative_prompt))
+def _plain(shot: Shot, report: Report, commented: bool) -> tuple[Shot, tuple[Tag, ...]]:
+    texts = (shot.prompt, shot.negative_prompt)
+    (prompt, tags), (negative, idle) = (take_out(without_comments(each) if commented else each) for each in texts)
     for tag in idle[:1]:
         report.tell(Note(key="tag_negative", values={"kind": tag.kind, "name": tag.name}))
     return shot.model_copy(update={"prompt": prompt, "negative_prompt": negative}), tags

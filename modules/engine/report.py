@@ -6,7 +6,7 @@ from typing import Any, Literal, Protocol
 from modules.errors import Cancelled
 from modules.events import Event, Note
 
-Wanted = Literal["go", "skip", "stop"]
+Wanted = Literal["go", "skip", "stop", "last"]
 
 
 class Report(Protocol):
@@ -19,7 +19,8 @@ class Report(Protocol):
     def wanted(self) -> Wanted:
         """Say how to go on; asked before every network call.
 
-        "stop" ends the job with `Cancelled`, "skip" drops the rest of this batch and begins the next.
+        "stop" ends the job with `Cancelled`, "skip" drops the rest of this batch and begins the next, "last" ends the
+        job when this batch is finished.
         """
         ...
 
@@ -29,11 +30,15 @@ class Skipped(Cancelled):
 
 
 class Unrepeated:
-    """A report that hears the same note once: a job has many batches, and what is amiss with one is with all."""
+    """A report that hears the same note once: a job has many batches, and what is amiss with one is with all.
+
+    It is `ending` once a person wanted no further batch.
+    """
 
     def __init__(self, report: Report) -> None:
         self._report = report
         self._told: list[Note] = []
+        self.ending = False
 
     def tell(self, event: Event) -> None:
         """Pass an event on, unless it is a note that was told before."""
@@ -45,7 +50,9 @@ class Unrepeated:
 
     def wanted(self) -> Wanted:
         """Ask the report itself."""
-        return self._report.wanted()
+        wanted = self._report.wanted()
+        self.ending = self.ending or wanted == "last"
+        return wanted
 
 
 def heeding(call: Callable[..., Any], report: Report) -> Callable[..., Any]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from modules.engine.beside import Beside
+from modules.engine.incomplete import Last
 from modules.engine.job import Rings
 from modules.engine.latents import Guard
 from modules.engine.relay import Cast, Relay
@@ -17,10 +18,15 @@ Hashes = dict[str, dict[str, str]]
 
 @dataclass
 class Used:
-    """What a batch turned out to use: networks of each picture by kind and name, and whether a refiner took over."""
+    """What a batch turned out to use: networks of each picture by kind and name, and whether a refiner took over.
+
+    One that a person wanted no more of took `steps`; it was `skipped`, or the whole job ends.
+    """
 
     networks: list[Hashes]
     refined: bool = False
+    steps: int = 0
+    skipped: bool = False
 
     def add(self, networks: Sequence[Hashes]) -> None:
         """Take note of networks of each picture."""
@@ -40,3 +46,4 @@ class Scene:
     guard: Guard
     used: Used
     beside: Beside
+    last: Last

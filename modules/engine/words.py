@@ -12,7 +12,10 @@ from modules.families.family import Model
 from modules.model_manager.catalog import Catalog
 from modules.model_manager.learned import NO_BUNDLE, Bundled, Vocabularies, Vocabulary
 from modules.model_manager.vectors import encoder_widths
-from modules.prompts.emphasis import Emphasis
+from modules.prompts.cutting import Cutting
+from modules.prompts.emphasis import EMPHASES
+from modules.prompts.vocabulary import ClipTokenizer
+from modules.request import Encoding, Request
 
 DIGITS = 12  # of SHA-256, as A1111 writes them behind "TI hashes"
 
@@ -28,13 +31,11 @@ class LearnedWordsOf:
         """Return what `model` can read, with the words `bundled` in other networks; the same object while it is so."""
         return self._vocabularies.of(model.tokenizer, encoder_widths(model), bundled)
 
-    def hashes(
-        self, vocabulary: Vocabulary, said: Sequence[Wording], scale: float, emphasis: Emphasis
-    ) -> dict[str, str]:
+    def hashes(self, vocabulary: Vocabulary, said: Sequence[Wording], scale: float, cutting: Cutting) -> dict[str, str]:
         """Return the learned words of a picture with their short hashes; empty for one without a file of its own."""
         found: dict[str, str] = {}
         for text in texts(said, scale):
-            for name in vocabulary.words.within(text, emphasis.read)[0]:
+            for name in vocabulary.words.within(text, cutting.read)[0]:
                 file = vocabulary.files.get(name)
                 found[name] = self._catalog.hashed(file).sha256[:DIGITS] if file else ""
         return found
@@ -42,14 +43,21 @@ class LearnedWordsOf:
     def tell(
         self,
         vocabulary: Vocabulary,
+        tokenizer: ClipTokenizer,
         said: Iterable[Sequence[Wording]],
         scale: float,
-        emphasis: Emphasis,
+        cutting: Cutting,
         report: Report,
     ) -> None:
-        """Note the names that prompts hold and that were read as ordinary words all the same, each with its reason."""
+        """Note the names that prompts hold and that were read as ordinary words all the same, each with its reason.
+
+        So are words that were not read at all.
+        """
         read = dict.fromkeys(text for each in said for text in texts(each, scale))
-        refused = (name for text in read for name in vocabulary.words.within(text, emphasis.read)[1])
+        left = max((cutting.left_out(text, tokenizer, vocabulary.words) for text in read), default=0)
+        if left:
+            report.tell(Note(key="words_cut", values={"count": left}))
+        refused = (name for text in read for name in vocabulary.words.within(text, cutting.read)[1])
         for name in dict.fromkeys(refused):
             found = vocabulary.refused(name)
             if isinstance(found, ModelError):
@@ -57,3 +65,9 @@ class LearnedWordsOf:
             elif found is not None:
                 made_for = found.family or ", ".join(str(each.shape[-1]) for each in found.sources.values())
                 report.tell(Note(key="embedding_unfit", values={"name": name, "family": made_for}))
+
+
+def cutting_of(request: Request) -> Cutting:
+    """Return how the prompts of `request` become chunks of tokens."""
+    asked = request.encoding or Encoding()
+    return Cutting(EMPHASES[request.emphasis], asked.comma_backtrack, asked.old_emphasis)

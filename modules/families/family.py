@@ -174,12 +174,14 @@ class Model(Protocol):
         negative: bool = False,
         learned: Learned = NOTHING_LEARNED,
         apply: Apply = emphasise,
+        first_alone: bool = False,
     ) -> Conditioning:
         """Return the conditioning of prompts of equally many chunks, one row for each prompt.
 
         `clip_skip` 2 takes what the last layer but one of a text encoder said, and so on; `negative` says that these
         are negative prompts, which some families read differently. `learned` holds the vectors that chunks name.
-        `apply` says what their weights do.
+        `apply` says what their weights do. With `first_alone` clip skip is for the first of several text encoders
+        alone (A1111's "Clip skip SDXL").
         """
         ...
 

@@ -11,7 +11,7 @@ from modules.families.unet.reading import Reading
 from modules.hooks import hookimpl
 from modules.sampling.prediction import ALIGNED_SDXL
 
-CLIP = Reading("text_encoder", skip=2, normed=False)
+CLIP = Reading("text_encoder", skip=2, normed=False, first=True)
 OPEN_CLIP = Reading("text_encoder_2", pad=0, skip=2, normed=False, pooled=True)
 DEEPEST_OF_REFINER = "unet.down_blocks.3.resnets.0.conv1.weight"  # the base has three levels
 

@@ -20,6 +20,7 @@ from modules.request import (
     PROMPT_LENGTH,
     SIZE,
     Control,
+    Encoding,
     Guidance,
     Hires,
     InitImage,
@@ -59,6 +60,7 @@ _NUMBERS: Mapping[str, tuple[type[BaseModel], str]] = MappingProxyType(
         "CFG Rescale": (Guidance, "guidance/rescale"),
         "Skip Early CFG": (Guidance, "guidance/skip_early"),
         "NGMS": (Guidance, "guidance/s_min_uncond"),
+        infotext.ENCODING["comma_backtrack"]: (Encoding, "encoding/comma_backtrack"),
         "Hires strength": (Hires, "hires/denoising_strength"),  # "Denoising strength" in a text with a second pass
         "Hires upscale": (Hires, "hires/scale"),
         "Hires resize-1": (Hires, "hires/width"),
@@ -99,6 +101,11 @@ _CHOICES: Mapping[str, tuple[str, Mapping[str, object]]] = MappingProxyType(
         "NGMS all steps": ("guidance/s_min_uncond_all", _SWITCH),
         "Tiling": ("tiling", _SWITCH),
         **{entry: (name, _SWITCH) for name, entry in infotext.HISTORIC.items()},
+        **{
+            entry: (f"encoding/{name}", _SWITCH)
+            for name, entry in infotext.ENCODING.items()
+            if Encoding.model_fields[name].annotation is bool
+        },
         "Noise Schedule": ("noise_schedule", {each: each for each in ("Default", "Zero Terminal SNR")}),
         "Pad conds": ("pad_conds", {"True": "chunks", "False": "off"}),
         "Pad conds v0": ("pad_conds", {"True": "v0"}),
@@ -138,6 +145,7 @@ _USUAL = MappingProxyType(
         "Old prompt editing timelines": "False",
         "Downcast alphas_cumprod": "False",
         "Noise Schedule": "Default",
+        **{entry: str(Encoding.model_fields[name].default) for name, entry in infotext.ENCODING.items()},
         "Pad conds": "True",
         "Emphasis": "Original",
         **{infotext.SAMPLING[name]: str(info.default) for name, info in Sampling.model_fields.items()},
@@ -165,11 +173,38 @@ _ASIDE = frozenset(
         *("Prompt", "Negative prompt", "Sampler", "Schedule type", "Size-1", "Size-2", "Size", "Background"),
         *("Model", "Model hash", "VAE", "VAE hash", "Lora hashes", "TI hashes", "Hypernet hashes"),
         *("Hypernet", "Hypernet strength", "RNG", "Version", "User", "Device", "Dtype", "Attention", "Torch"),
-        *("Diffusers", "VAE Encoder", "VAE Decoder", "VAE dtype", "Memory ladder", "Init image hash"),
+        *("Diffusers", "VAE Encoder", "VAE Decoder", "VAE dtype", "Memory ladder"),
+        *("Init image hash", "Interrupted at step"),
         *("Batch size", "Batch pos", "Hires upscaler", "Hires sampler", "Hires schedule type"),
         *("Hires checkpoint", "Hires prompt", "Hires negative prompt", "Refiner"),
         *("SD upscale upscaler", "SD upscale tile-1", "SD upscale tile-2", *SPELLINGS),
     )
+)
+# Entries that fill a form, but are read elsewhere, or by another name.
+_FILLS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "Prompt": ("prompt",),
+        "Negative prompt": ("negative_prompt",),
+        "Sampler": ("sampler",),
+        "Schedule type": ("schedule",),
+        "Size": ("width", "height"),
+        "Model": ("model",),
+        "Model hash": ("model",),
+        "VAE": ("vae",),
+        "VAE hash": ("vae",),
+        "RNG": ("noise_source",),
+        "Denoising strength": ("hires/denoising_strength",),
+        "Background": ("init/background",),
+        "Hires upscaler": ("hires/upscaler",),
+        "Hires sampler": ("hires/sampler",),
+        "Hires schedule type": ("hires/schedule",),
+        "Hires checkpoint": ("hires/model",),
+        "Hires prompt": ("hires/prompt",),
+        "Hires negative prompt": ("hires/negative_prompt",),
+        "Refiner": ("refiner/model",),
+        "SD upscale upscaler": ("tiles/upscaler",),
+        "Styles": ("styles",),
+    }
 )
 _UNIT = re.compile(r"ControlNet (\d)")
 _ADDED = re.compile(r"AddNet (?:Enabled|(?:Module|Model|Weight A|Weight B) \d)")
@@ -348,3 +383,19 @@ def _finite(text: str) -> float | None:
 def _words(text: str) -> str:
     """Return `text` without what no prompt may hold: NUL, and half of a pair of surrogates."""
     return text.replace("\0", "").encode("utf-8", "replace").decode()
+
+
+def fields_of(entry: str) -> frozenset[str]:
+    """Return the fields of a form that an entry of a "parameters" text fills; none for one that fills none.
+
+    "unit_0" stands for all fields of a unit of ControlNet.
+    """
+    if unit := _UNIT.fullmatch(entry):
+        return frozenset({f"unit_{unit[1]}"})
+    names = {*_FILLS.get(entry, ())}
+    for each in (entry, f"{entry}-1", f"{entry}-2"):
+        if each in _NUMBERS:
+            names.add(_NUMBERS[each][1])
+        elif each in _CHOICES:
+            names.add(_CHOICES[each][0])
+    return frozenset(names)

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import hashlib
 import io
 import itertools
 import os
@@ -28,6 +29,7 @@ from modules.saving import Saving
 TEMPORARY = re.compile(r"^\.(\d+)-[0-9a-f]+\.easel-tmp$")  # the number is the id of the process that writes it
 ON_THE_WAY = ("-before-highres-fix", "-before-color-correction", "-mask", "-mask-composite")  # of `Picture.beside`
 KINDS = ("txt2img", "img2img", "extras")
+INIT = "init-images"  # the folder of pictures that were painted over: none of those that are made
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
@@ -118,6 +120,23 @@ class PictureFiles:
         except OSError as error:
             raise _explained(error, folder) from error
 
+    def keep_init(self, image: Image.Image) -> str:
+        """Write a picture that is painted over as `init-images/<hash>.png`, where it is not there yet.
+
+        Return the hash, MD5 of its pixels (A1111's). Raises `SaveError` when it cannot be written.
+        """
+        digits = hashlib.md5(image.tobytes(), usedforsecurity=False).hexdigest()
+        path = self.outputs / INIT / f"{digits}.png"
+        try:
+            if not path.exists():
+                data = io.BytesIO()
+                image.save(data, "PNG")
+                _make(path.parent)
+                _replace(path, data.getbuffer())
+        except OSError as error:
+            raise _explained(error, path.parent) from error
+        return digits
+
     @property
     def kept(self) -> Path:
         """The folder of pictures that are saved by hand."""
@@ -205,6 +224,7 @@ class PictureFiles:
         """Yield the folders of pictures something was added to at or after `since` (seconds since 1970)."""
         there = self.outputs.is_dir()
         kinds = [*self.outputs.glob("*-images"), *self.outputs.glob("*-grids")] if there else []
+        kinds = [each for each in kinds if each.name != INIT]
         named = {
             name: value for name, value in self.saving.model_dump().items() if name.startswith("outdir_") and value
         }

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from PIL import Image
 
 AUTO, AS_BATCH = -1, 0
-LARGEST = 200_000_000  # pixels
 
 
 def rows_of(images: int, rows: int = AUTO, batch_size: int = 1, full: bool = False) -> int:

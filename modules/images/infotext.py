@@ -31,6 +31,15 @@ GUIDANCE = MappingProxyType(
 HISTORIC = MappingProxyType(
     {"downcast_alphas": "Downcast alphas_cumprod", "old_timelines": "Old prompt editing timelines"}
 )  # field of a request -> its entry
+ENCODING = MappingProxyType(
+    {
+        "old_emphasis": "Old emphasis",
+        "comma_backtrack": "Comma padding backtrack",
+        "clip_l_skip": "Clip skip SDXL",
+        "comments": "Prompt comments",
+        "first_pass_networks": "Hires first pass conds",
+    }
+)  # field of `Encoding` -> its entry; A1111 writes none of them
 # A1111 says when it has filled up a prompt, which is as usual here; that it has not is said by none but Easel.
 PADDING: Mapping[str, dict[str, str]] = MappingProxyType(
     {"off": {"Pad conds": "False"}, "v0": {"Pad conds v0": "True"}}
@@ -98,6 +107,8 @@ def write(recipe: Recipe) -> str:
         said["Clip skip"] = str(recipe.clip_skip)
     if recipe.seed_delta:
         said["ENSD"] = str(recipe.seed_delta)
+    if recipe.init_hash:
+        said["Init image hash"] = recipe.init_hash
     if recipe.emphasis != "Original" and any(each in recipe.prompt + recipe.negative_prompt for each in _EMPHASIS):
         said["Emphasis"] = recipe.emphasis
     if recipe.noise_source != "GPU":
@@ -110,6 +121,8 @@ def write(recipe: Recipe) -> str:
     said |= _masked(recipe)
     said |= _tiled(recipe)
     said |= {f"ControlNet {place}": _control(used) for place, used in enumerate(recipe.controls)}
+    if recipe.interrupted:
+        said["Interrupted at step"] = str(recipe.interrupted)
     said |= recipe.notes
     said |= _made_with(recipe)
     said["Version"] = f"easel-{recipe.versions.get('easel', __version__)}"
@@ -231,6 +244,9 @@ def _guided(recipe: Recipe) -> dict[str, str]:
         asked = recipe.guidance.model_dump()
         found |= {GUIDANCE[name]: _number(value) for name, value in asked.items() if value and name != ALL_STEPS}
         found |= {GUIDANCE[ALL_STEPS]: "True"} if asked[ALL_STEPS] else {}
+    if recipe.encoding is not None:
+        unusual = recipe.encoding.model_dump(exclude_defaults=True)
+        found |= {ENCODING[name]: str(value) for name, value in unusual.items()}
     if recipe.noise_schedule != "Default":
         found["Noise Schedule"] = recipe.noise_schedule
     found |= {entry: "True" for name, entry in HISTORIC.items() if getattr(recipe, name) is True}

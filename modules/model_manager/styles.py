@@ -4,10 +4,11 @@ import glob
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from modules.errors import BadRequest
 from modules.model_manager.style_file import REMARK, change, read_table
-from modules.prompts.styles import Style, applied
+from modules.prompts.styles import Style, applied, merged
 from modules.request import PROMPT_LENGTH, STYLE_NAME, Request
 from modules.settings import Settings
 
@@ -66,18 +67,29 @@ class Styles:
         known = self._known()
         return [(name, known[name][0].prompt) for name in names if name in known]
 
+    def around(self, names: Sequence[str], prompt: str, negative: bool = False) -> str:
+        """Return a prompt, or a negative one, with those of these styles that are there."""
+        known = self._known()
+        for style in (known[name][0] for name in names if name in known):
+            prompt = merged(style.negative_prompt if negative else style.prompt, prompt)
+        return prompt
+
     def applied(self, request: Request) -> Request:
         """Return the request with its styles in its prompts, and no styles beside them.
+
+        They go into the prompts of a second pass, too, where it has its own: an empty one is that of the first.
 
         Raises `BadRequest` for a style that is not there, and when a prompt becomes too long.
         """
         if not request.styles:
             return request
-        prompt, negative = applied(self.find(request.styles), request.prompt, request.negative_prompt)
-        for field, text in (("prompt", prompt), ("negative_prompt", negative)):
-            if len(text) > PROMPT_LENGTH:
-                raise BadRequest("prompt_length", field=field, length=len(text), most=PROMPT_LENGTH)
-        return request.model_copy(update={"prompt": prompt, "negative_prompt": negative, "styles": ()})
+        styles, hires = self.find(request.styles), request.hires
+        changed: dict[str, Any] = {**_with(styles, request.prompt, request.negative_prompt), "styles": ()}
+        if hires is not None:
+            own = _with(styles, hires.prompt, hires.negative_prompt, "hires_")
+            said = {name: text for name, text in own.items() if getattr(hires, name)}
+            changed["hires"] = hires.model_copy(update=said)
+        return request.model_copy(update=changed)
 
     def save(self, style: Style, was: str = "") -> None:
         """Keep `style` in the file where it, or what it `was` called, stands; a new one in the first file.
@@ -144,3 +156,12 @@ def _check(style: Style) -> None:
             raise BadRequest("prompt_length", field=field, length=len(text), most=PROMPT_LENGTH)
         if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
             raise BadRequest("prompt_characters", field=field)
+
+
+def _with(styles: Sequence[Style], prompt: str, negative_prompt: str, begins: str = "") -> dict[str, str]:
+    """Return both prompts with the styles, by their names; a refusal names them with what it `begins` with."""
+    said = dict(zip(("prompt", "negative_prompt"), applied(styles, prompt, negative_prompt), strict=True))
+    for field, text in said.items():
+        if len(text) > PROMPT_LENGTH:
+            raise BadRequest("prompt_length", field=f"{begins}{field}", length=len(text), most=PROMPT_LENGTH)
+    return said

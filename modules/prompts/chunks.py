@@ -12,6 +12,7 @@ from modules.prompts.embeddings import LearnedWords
 from modules.prompts.syntax import Break, Part, attention
 
 SIZE = 75
+BACKTRACK = 20  # tokens
 BOS = 49406
 EOS = 49407
 COMMA = 267
@@ -36,7 +37,7 @@ class Chunk:
 def chunks(
     parts: Iterable[Part],
     tokenize: Tokenize,
-    backtrack: int = 20,
+    backtrack: int = BACKTRACK,
     pad: int = EOS,
     learned: LearnedWords | None = None,
 ) -> list[Chunk]:
@@ -54,7 +55,9 @@ def chunks(
     return [_chunk(tokens, pad) for tokens in filled]
 
 
-def count(prompt: str, tokenize: Tokenize, backtrack: int = 20, learned: LearnedWords | None = None) -> tuple[int, int]:
+def count(
+    prompt: str, tokenize: Tokenize, backtrack: int = BACKTRACK, learned: LearnedWords | None = None
+) -> tuple[int, int]:
     """Return how many tokens `prompt` takes and how many fit in its chunks: (3, 75).
 
     A chunk that was closed, by BREAK or because it was full, counts as 75.
@@ -65,7 +68,7 @@ def count(prompt: str, tokenize: Tokenize, backtrack: int = 20, learned: Learned
 
 
 def closed(
-    prompt: str, tokenize: Tokenize, backtrack: int = 20, learned: LearnedWords | None = None
+    prompt: str, tokenize: Tokenize, backtrack: int = BACKTRACK, learned: LearnedWords | None = None
 ) -> list[list[int | str]]:
     """Return what is in each chunk of `prompt` but the last, without begin and end; a learned word is its name."""
     *full, _ = _fill(attention(prompt), tokenize, backtrack, learned)

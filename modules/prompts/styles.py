@@ -55,20 +55,39 @@ def extracted(styles: Sequence[Style], prompt: str, negative_prompt: str) -> tup
 
     A style without any text is in no prompt. What is not found stays.
     """
+    names, (prompt,), (negative_prompt,) = extracted_from_all(styles, [prompt], [negative_prompt])
+    return names, prompt, negative_prompt
+
+
+def extracted_from_all(
+    styles: Sequence[Style], prompts: Sequence[str], negative_prompts: Sequence[str]
+) -> tuple[list[str], list[str], list[str]]:
+    """Return the names of the styles that all of the prompts were made with, and the prompts before them.
+
+    The first of either list are those of a picture, the others those of further passes. One of these is never left
+    empty, for that says that it is the first.
+    """
     names: list[str] = []
+    before = list(prompts), list(negative_prompts)
     left = [each for each in styles if {each.prompt.strip(), each.negative_prompt.strip()} - {"", PLACE}]
     while True:
         for style in left:
-            positive = without(style.prompt, prompt)
-            negative = without(style.negative_prompt, negative_prompt)
+            positive, negative = _without(style.prompt, before[0]), _without(style.negative_prompt, before[1])
             if positive is not None and negative is not None:
                 break
         else:
-            return names[::-1], prompt, negative_prompt
+            return names[::-1], *before
         left.remove(style)
         names.append(style.name)
-        prompt = positive if style.prompt else prompt
-        negative_prompt = negative if style.negative_prompt else negative_prompt
+        before = positive, negative
+
+
+def _without(text: str, prompts: Sequence[str]) -> list[str] | None:
+    """Return what each of `prompts` was before the text of a style; None when that is not in all of them."""
+    if not text:
+        return list(prompts)
+    found = [each for prompt in prompts if (each := without(text, prompt)) is not None]
+    return found if len(found) == len(prompts) and all(each.strip() for each in found[1:]) else None
 
 
 def _even(text: str) -> str:

@@ -46,7 +46,7 @@ def request_again(recalled: Recalled, knows: Knows, inputs: Inputs) -> Request:
             ),
             **recipe.model_dump(include={"cfg_scale", "seed", "init", "mask", "extras"}),
             **recipe.model_dump(include={"variation", "noise_source", "seed_delta", "sampling", "emphasis"}),
-            **recipe.model_dump(include={"guidance", "tiling", *HISTORIC, *PLAIN}),
+            **recipe.model_dump(include={"guidance", "tiling", "encoding", *HISTORIC, *PLAIN}),
             **_larger(recipe, recalled),
             "model": recalled.values["model"],
             "vae": _autoencoder(recipe),
@@ -132,6 +132,7 @@ def _of_text(recalled: Recalled, knows: Knows) -> Request:
         "sampling": True,
         "guidance": True,
         **dict.fromkeys(PLAIN, True),
+        "encoding": True,
         "hires": values.get("hires_on"),
         "refiner": values.get("refiner/model"),
     }

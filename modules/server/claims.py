@@ -17,7 +17,7 @@ from modules.images.files import PictureFiles
 from modules.library.database import Database
 from modules.library.pictures import Library
 from modules.library.records import JobRecord
-from modules.result import GRID, Recipe
+from modules.result import Recipe
 from modules.server.feed import Feed, Pen
 from modules.server.scheduler import claim, peek
 from modules.server.tracker import Tracker
@@ -69,7 +69,7 @@ class Claims:
             if record is None:
                 return None
             made = {each.index: each.path for each in self._library.of_job(record.id)}
-            started = Started(worker=label, images=record.images, done=len(made.keys() - {GRID}))
+            started = Started(worker=label, images=record.images, done=sum(place >= 0 for place in made))
             pen.tell(record.id, started)
         self._tracker.tell(record.id, started)
         try:
@@ -95,13 +95,13 @@ class Claims:
         with self._database.write() as session:
             return session.scalar(statement) is not None
 
-    def wish(self, worker: str, id: str) -> Literal["", "skip", "stop"]:
+    def wish(self, worker: str, id: str) -> Literal["", "skip", "stop", "last"]:
         """Return what a person wants of the job; a wish to skip is told once."""
         with self._database.read() as session:
             record = _held(session, worker, id)
             wish = "" if record is None else record.wish
-        if wish == "stop":
-            return "stop"
+        if wish in ("stop", "last"):
+            return wish  # type: ignore[return-value]  # the only other words there are
         if wish != "skip":
             return ""
         with self._database.write() as session:
@@ -184,7 +184,7 @@ class Claims:
             if record is None:
                 return
             record.attempts += bool(key)
-            if record.wish == "stop":
+            if record.wish in ("stop", "last"):
                 _end(record, "stopped", time.time())
                 pen.tell(id, Stopped())
             elif key and record.attempts >= self._max_deaths:

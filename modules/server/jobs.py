@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from typing import Literal
 
 from pydantic import ValidationError
 from sqlalchemy import select
@@ -139,6 +140,21 @@ class Jobs:
         """Stop the job if it runs; the pictures it has finished stay. A waiting job keeps waiting."""
         return self._wish(id, "stop")
 
+    def interrupt_gently(self, id: str) -> Literal["", "last", "stop"]:
+        """Let a running job finish the pictures in the making and stop then; asked again, stop it at once.
+
+        So is one that has no further batch, or makes no pictures of a prompt. Return which of them was wished; "" for
+        a job that does not run.
+        """
+        with self._database.read() as session:
+            record = _find(session, id)
+            if record is None or record.status != "running":
+                return ""
+            task = _recall(record.request)
+            gently = isinstance(task, Request) and task.batch_count > 1 and record.wish not in ("last", "stop")
+        wish: Literal["last", "stop"] = "last" if gently else "stop"
+        return wish if self._wish(id, wish) else ""
+
     def skip(self, id: str) -> bool:
         """Drop the batch a running job works on and go on with its next."""
         return self._wish(id, "skip")
@@ -205,8 +221,8 @@ class Jobs:
             record = _find(session, id)
             if record is None or record.status != "running":
                 return False
-            if record.wish != "stop":
-                record.wish = wish
+            if record.wish != "stop":  # to skip the last batch is to stop
+                record.wish = "stop" if (record.wish, wish) == ("last", "skip") else wish
         self._notify()
         return True
 

@@ -104,10 +104,10 @@ class Take:
 
 @dataclass(frozen=True)
 class Wish:
-    """A person wants the job to stop, or the present batch to be skipped."""
+    """A person wants the job to stop, now or after its present batch, or this batch to be skipped."""
 
     job: str
-    wish: Literal["skip", "stop"]
+    wish: Literal["skip", "stop", "last"]
 
 
 @dataclass(frozen=True)

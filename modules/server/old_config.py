@@ -23,7 +23,18 @@ from modules.model_manager.extras_task import upscaler_named
 from modules.model_manager.hires_check import LATENT
 from modules.offers import Offers
 from modules.options import SHARED, Option, option_of, row_names
-from modules.request import Guidance, Hires, InitImage, Mask, Request, Sampling, Variation, limits, make_request
+from modules.request import (
+    Encoding,
+    Guidance,
+    Hires,
+    InitImage,
+    Mask,
+    Request,
+    Sampling,
+    Variation,
+    limits,
+    make_request,
+)
 from modules.server.forms import Forms
 from modules.server.old_controls import CONTROLS, TABS
 from modules.server.options import Options, checked
@@ -35,7 +46,7 @@ DEEPEST = 20
 # Why a setting of A1111 is none here; the names of each in `old_names.json`.
 REASONS = (
     *("none_always", "none_each", "none_one_tile", "none_memory", "none_path"),
-    *("none_look", "none_console", "none_training", "none_yet"),
+    *("none_look", "none_console", "none_training", "none_here", "none_yet"),
 )
 UNKNOWN, BOUNDS = "none_unknown", "none_bounds"
 PARTS: Mapping[str, type[BaseModel]] = MappingProxyType(
@@ -47,6 +58,7 @@ PARTS: Mapping[str, type[BaseModel]] = MappingProxyType(
         "sampling": Sampling,
         "guidance": Guidance,
         **{name: part for name, (part, _) in PLAIN.items()},
+        "encoding": Encoding,
     }
 )
 TEXTS = frozenset({"seed", "variation/seed"})  # fields whose box holds text
@@ -84,6 +96,11 @@ FIELDS: Mapping[str, str] = MappingProxyType(
         "use_old_scheduling": "old_timelines",
         "use_downcasted_alpha_bar": "downcast_alphas",
         "sd_noise_schedule": "noise_schedule",
+        "use_old_emphasis_implementation": "encoding/old_emphasis",
+        "comma_padding_backtrack": "encoding/comma_backtrack",
+        "sdxl_clip_l_skip": "encoding/clip_l_skip",
+        "enable_prompt_comments": "encoding/comments",
+        "hires_fix_use_firstpass_conds": "encoding/first_pass_networks",
         "pad_cond_uncond": "pad_conds",
         "pad_cond_uncond_v0": "pad_conds",
     }

@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 
 from modules.errors import BadRequest, SaveError
 from modules.options import KEPT, OPTIONS, Holds, Option, choices_of, kind_of, option_of, row_names
+from modules.prompting import WHITESPACE
 from modules.request import limits
 from modules.server.settings_file import SettingsFile
 from modules.settings import ROOT, Settings
@@ -242,6 +243,8 @@ def _refused(key: str, info: FieldInfo, shown: str) -> BadRequest:
     if kind in ("whole", "number"):
         sentence = "whole_number" if kind == "whole" else "number"
         return BadRequest(sentence, field=key, value=shown, least=least, most=most)
+    if key == "keyedit_delimiters_whitespace":
+        return BadRequest("some_of", field=key, value=shown, allowed=", ".join(WHITESPACE))
     if kind == "text":
         return BadRequest("bad_value", field=key, value=shown)
     allowed = ", ".join(str(each) or '""' for each in choices_of(info)) or "true, false"

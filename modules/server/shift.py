@@ -13,7 +13,6 @@ from typing import Any, Protocol
 
 from modules.events import Loading, Note, Step
 from modules.request import Request
-from modules.result import GRID
 from modules.server.claims import Claims, Taken
 from modules.server.jobs import Jobs
 from modules.server.messages import (
@@ -230,7 +229,7 @@ class Shift:
             if isinstance(message, Told):
                 self._told(message, self._job)
             elif isinstance(message, Saved):
-                self._made += message.recipe.index != GRID
+                self._made += message.recipe.index >= 0
                 self._post.claims.hand_in(
                     self._worker, self._job, message.path, message.recipe, message.infotext, message.size
                 )

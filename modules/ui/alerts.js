@@ -3,7 +3,7 @@
 (() => {
   const {say} = window.easel;
   const KEY = 'easel-alerts', PAUSE = 2000, IDLE = 10, FRESH = 10; // milliseconds between looks; looks at nothing; seconds
-  const usual = {sound: false, volume: 60, notify: false, awake: true};
+  const usual = {...window.easel.settings.alerts, notify: false};
   const wishes = (() => {
     try {
       return {...usual, ...JSON.parse(localStorage.getItem(KEY) ?? '{}')};

@@ -13,10 +13,12 @@ from modules.api import gallery, native
 from modules.api.guard import Guard
 from modules.errors import EaselError
 from modules.server.server import Server
+from modules.settings import Settings
 from modules.ui.fields import Form
 from modules.ui.gallery_faces import Faces
 from modules.ui.listeners import QUIET
 from modules.ui.markup import Html, element
+from modules.ui.page_settings import page_settings
 from modules.ui.page_words import PageWords
 from modules.ui.spoken import spoken
 from modules.ui.tab import Page, Tab
@@ -72,7 +74,7 @@ def build_app(server: Server) -> FastAPI:
         mcp_server=False,
         i18n=words.table(),
         theme=make_theme(),
-        head=_head(words, forms, server.settings.theme),
+        head=_head(words, forms, server.settings),
         max_file_size="64mb",
     )
     app.add_middleware(Guard, host=server.settings.host)
@@ -115,13 +117,18 @@ def _version(package: str) -> str:
         return ""
 
 
-def _head(words: PageWords, forms: dict[str, Form], theme: str) -> str:
+def _safe(value: object) -> str:
+    """Return `value` as JSON that may stand in a page."""
+    return json.dumps(value).replace("<", chr(92) + "u003c")
+
+
+def _head(words: PageWords, forms: dict[str, Form], settings: Settings) -> str:
     """Return what the page needs before Gradio starts: its script, with the fields and words it uses."""
     fields = {tab: sorted(form.components.keys() - LABELLED) for tab, form in forms.items()}
     said = {tag: spoken(each) for tag, each in words.languages.items()}
+    told = {"forms": fields, "words": said, "theme": settings.theme, "settings": page_settings(settings)}
     data = "".join(
-        f'<script type="application/json" id="{name}">{json.dumps(value).replace("<", chr(92) + "u003c")}</script>'
-        for name, value in (("easel-forms", fields), ("easel-words", said), ("easel-theme", theme))
+        f'<script type="application/json" id="easel-{name}">{_safe(value)}</script>' for name, value in told.items()
     )
     style = "".join((HERE / name).read_text(encoding="utf-8") for name in STYLES)
     scripts = "".join(f"<script>{(HERE / name).read_text(encoding='utf-8')}</script>" for name in SCRIPTS)

@@ -42,7 +42,7 @@
       const begun = tag[1] ? [] : kinds.filter((kind) => tag[2] && kind.startsWith(tag[2].toLowerCase()));
       const typed = begun.length ? '' : tag[2];
       return [{from, typed, sure: true, choices: (begun.length ? begun : kinds).flatMap(
-        (kind) => (names[kind] ?? []).map(([name, said, low]) => [name, kind, `<${kind}:${said}:1>`, low]))}];
+        (kind) => (names[kind] ?? []).map(([name, said, low]) => [name, kind, `<${kind}:${said}:${window.easel.settings.weight}>`, low]))}];
     }
     const line = before.slice(before.lastIndexOf('\n') + 1);
     for (const mark of marks) {

@@ -6,6 +6,7 @@ from typing import Any
 
 import gradio as gr
 
+from modules.ui.encoding_fields import encoding_fields
 from modules.ui.fields import Form
 from modules.ui.page_words import PageWords
 
@@ -28,6 +29,8 @@ def guidance_fields(form: Form, words: PageWords) -> None:
             _choice(form, "pad_conds", words("pad_conds"), paddings)
             levels = [(words("levels_default"), "Default"), (words("levels_zero_snr"), "Zero Terminal SNR")]
             _choice(form, "noise_schedule", words("noise_schedule"), levels)
+        gr.Markdown(words("encoding_hint"), elem_classes="hint")
+        encoding_fields(form, words)
 
 
 def _box(form: Form, name: str, label: Any, step: float) -> None:

@@ -146,8 +146,8 @@ class Maker:
         saved = studio.typed.change(self.save_later, None, None, **later)
         saved.success(None, None, None, js=f"() => window.easel.saved('{self.name}')", **QUIET)
         for name, counter in studio.counters.items():
-            # Learned words are for some models, and some words are for some steps.
-            of = (parts[name], parts["model"], parts["steps"])
+            # Learned words are for some models, some words are for some steps, and styles bring their own.
+            of = (parts[name], parts["model"], parts["steps"], parts["styles"])
             count = self.count_negative if name == "negative_prompt" else self.count
             shown = [counter, studio.odd[name]]
             gr.on([part.change for part in of], count, list(of), shown, trigger_mode="always_last", **QUIET)
@@ -175,7 +175,9 @@ class Maker:
         row = picture_of(told, self.server)
         if row is None:
             return gr.skip()
-        taken = {name: value for name, value in self.taken(row) if name in self.form.components}
+        now = self.server.options.now
+        stay = {*(() if now.send_seed else ("seed",)), *(() if now.send_size else ("width", "height"))}
+        taken = {name: value for name, value in self.taken(row) if name in self.form.components.keys() - stay}
         self.recalling.keep(taken)
         return {self.form.components[name]: value for name, value in taken.items()}
 
@@ -227,10 +229,19 @@ class Maker:
     def stop_job(self, choice: str, seen: str, request: gr.Request) -> Any:
         """Interrupt the job this page watches, and no other; no job follows it then."""
         job = told(Seen, seen).job
-        stopped, now = self.server.jobs.interrupt(job), self.server.forever.of(OWNER)
+        now, stopped = self.server.forever.of(OWNER), self._stop(job, self.words.heard(request))
         if now is not None and (job in now.jobs or not stopped):
             self.server.forever.end(OWNER)
         return self._shown(told(Choice, choice), seen, request)
+
+    def _stop(self, job: str, words: Words) -> bool:
+        """Interrupt a job, at once or after the pictures in the making as the settings say; say whether it runs."""
+        if not self.server.options.now.interrupt_after_current:
+            return self.server.jobs.interrupt(job)
+        wish = self.server.jobs.interrupt_gently(job)
+        if wish == "last":
+            gr.Info(pieces.plain(words.say("ui.interrupt_after")))
+        return wish != ""
 
     def skip_batch(self, choice: str, seen: str, request: gr.Request) -> Any:
         """Let the job this page watches go on with its next batch."""
@@ -303,23 +314,34 @@ class Maker:
         await asyncio.to_thread(self.save, **values)
         await asyncio.sleep(SETTLE)
 
-    async def count(self, prompt: str, model: str, steps: Any, request: gr.Request) -> tuple[str, str]:
+    async def count(self, prompt: str, model: str, steps: Any, styles: Any, request: gr.Request) -> tuple[str, str]:
         """Return the token counter of a prompt for the checkpoint that is chosen, and what is odd about the prompt."""
-        return await self._counted(prompt or "", model or "", steps, False, self.words.heard(request))
+        return await self._counted(prompt or "", model or "", steps, styles, False, self.words.heard(request))
 
-    async def count_negative(self, prompt: str, model: str, steps: Any, request: gr.Request) -> tuple[str, str]:
+    async def count_negative(
+        self, prompt: str, model: str, steps: Any, styles: Any, request: gr.Request
+    ) -> tuple[str, str]:
         """Return the same of a negative prompt."""
-        return await self._counted(prompt or "", model or "", steps, True, self.words.heard(request))
+        return await self._counted(prompt or "", model or "", steps, styles, True, self.words.heard(request))
 
-    async def _counted(self, prompt: str, model: str, steps: Any, negative: bool, words: Words) -> tuple[str, str]:
+    async def _counted(
+        self, prompt: str, model: str, steps: Any, styles: Any, negative: bool, words: Words
+    ) -> tuple[str, str]:
         taken = int(steps) if isinstance(steps, int | float) and STEPS[0] <= steps <= STEPS[1] else STEPS[0]
-        tokens, limit = await asyncio.to_thread(self.counter.count, prompt, model, taken, negative)
-        ends: list[str] = []
-        if limit > SIZE:
-            ends = await asyncio.to_thread(self.counter.borders, prompt, model, taken, negative)
+        counter = await asyncio.to_thread(self._tokens, prompt, model, taken, styles, negative, words)
         odd = await asyncio.to_thread(self.proofreader.oddities, prompt, model, negative)
         await asyncio.sleep(SETTLE)
-        return pieces.counter(tokens, limit, words, ends), pieces.odd(odd, words)
+        return counter, pieces.odd(odd, words)
+
+    def _tokens(self, prompt: str, model: str, steps: int, styles: Any, negative: bool, words: Words) -> str:
+        """Return the token counter of a prompt with the styles that are chosen."""
+        if self.server.settings.disable_token_counters:
+            return ""
+        if self.server.options.now.include_styles_into_token_counters:
+            prompt = self.server.styles.around([str(each) for each in styles or ()], prompt, negative)
+        tokens, limit = self.counter.count(prompt, model, steps, negative)
+        ends = self.counter.borders(prompt, model, steps, negative) if limit > SIZE else []
+        return pieces.counter(tokens, limit, words, ends)
 
     def _shown(self, choice: Choice, seen: str, request: gr.Request) -> Any:
         updates = self.watch.look(choice, told(Seen, seen), self.words.heard(request))

@@ -36,7 +36,15 @@ const write = (field, text) => {
   field.value = text;
   field.dispatchEvent(new Event('input', {bubbles: true}));
 };
-const joined = (...texts) => texts.map((each) => each.trim()).filter(Boolean).join(' ');
+const SEPARATOR = window.easel.settings.separator;
+const bare = (text) => { // without a separator at its ends
+  const sign = SEPARATOR.trim();
+  let left = text.trim();
+  if (sign && left.startsWith(sign)) left = left.slice(sign.length);
+  if (sign && left.endsWith(sign)) left = left.slice(0, -sign.length);
+  return left.trim();
+};
+const joined = (...texts) => texts.map(bare).filter(Boolean).join(SEPARATOR);
 const without = (text, what) => {
   const at = text.search(what);
   if (at < 0) return text;

@@ -1,6 +1,7 @@
 """The browser of the models folder below the prompt: its panels, and what happens when they are used."""
 
 import contextlib
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import blake2b
@@ -161,9 +162,18 @@ class Networks:
         if view.offset and not found.files:  # there are fewer by now
             view = replace(view, offset=0)
             found = self.catalog.search(view.kind, view.words, wanted, view.folder, *sort, 0, PAGE_SIZE)
-        cards = [Card(file, self.catalog.details(file)) for file in found.files]
+        weight = self.server.settings.extra_networks_default_multiplier
+        cards = [Card(file, self.catalog.details(file), weight, self._called(file)) for file in found.files]
         folder = str(home(self.server.settings, view.kind))
         return networks_panel.cards(view, cards, found.total, chosen.name if chosen else "", folder, words)
+
+    def _called(self, file: ModelFile) -> str:
+        """Return the alias that a tag calls a LoRA by, where that is wanted and means no other file; else nothing."""
+        wanted = self.server.options.now.lora_preferred_name == "Alias from file" and file.kind == "lora"
+        if not wanted or not file.alias or re.search("[:=<>]", file.alias):
+            return ""
+        found = self.catalog.get(file.alias, file.kind)
+        return file.alias if found is not None and found.path == file.path else ""
 
     def _checkpoint(self, model: str) -> ModelFile | None:
         with contextlib.suppress(EaselError):

@@ -27,6 +27,8 @@ class Card:
 
     file: ModelFile
     details: Details
+    weight: float = 1.0  # of a tag, where a person has written down none
+    called: str = ""  # in the prompt; empty: as the file is
 
 
 def bar(view: View, folders: Sequence[str], family: str, words: Words) -> Html:
@@ -179,11 +181,13 @@ def _click(card: Card, model: str) -> dict[str, str]:
     if file.kind == "checkpoint":
         chosen = "true" if file.name == model else "false"
         return {"data_act": "choose", "data_name": file.name, "aria_pressed": chosen}
-    weight = f"{details.preferred_weight or 1:g}"
+    weight = f"{details.preferred_weight or card.weight:g}"
     # A tag takes such a name apart; the hash finds the file as well.
     name = file.hash if file.kind in TAGS and re.search("[:=]", file.name) and file.hash else file.name
     said = {"data_take": TAGS.get(file.kind, "word"), "data_name": name, "data_weight": weight}
-    if file.alias:
+    if card.called:
+        said |= {"data_name": card.called, "data_alias": file.name}
+    elif file.alias:
         said["data_alias"] = file.alias
     if details.trigger_words and file.kind == "lora":
         said["data_words"] = details.trigger_words

@@ -1,6 +1,6 @@
 // What no Gradio component does: shortcuts, the full-size view, copying, and saving what a page that goes away had typed.
 (() => {
-  const [forms, words, theme] = ['forms', 'words', 'theme'].map(
+  const [forms, words, theme, settings] = ['forms', 'words', 'theme', 'settings'].map(
     (name) => JSON.parse(document.getElementById(`easel-${name}`).textContent));
   const say = words[navigator.language.split('-')[0]] ?? words.en;
   document.documentElement.lang = navigator.language;
@@ -98,6 +98,7 @@
   }, 50); // until the values are on the page
   window.easel = {
     say,
+    settings,
     tab,
     saved: (name) => unsaved.get(name)?.clear(),
     waiting: () => [...unsaved.values()].some((fields) => fields.size > 0), // until what was typed is saved

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from modules.prompts.oddities import Oddity
-from modules.result import GRID
 from modules.server.views import Job
 from modules.tasks import Convert, Detect, Extras, Interrogate, Merge
 from modules.ui.markup import Html, element, icon, joined
@@ -36,7 +35,7 @@ def button(act: str, drawing: str, label: str, **data: object) -> Html:
 
 def outcome(job: Job, words: Words) -> list[str]:
     """What became of a job, and how many pictures it left where that is not the one it was asked for."""
-    made = sum(each.index != GRID for each in job.pictures)
+    made = sum(each.index >= 0 for each in job.pictures)
     counted = made > 1 or (made > 0 and job.status != "done")
     return [words.say(f"ui.ended_{job.status}"), *([words.say("ui.images", images=made)] if counted else [])]
 

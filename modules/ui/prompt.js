@@ -2,8 +2,7 @@
 // the part of a list that the cursor is in. What they do is a function of text and selection alone, which answers with
 // what takes the place of which letters and what is selected then, or with null where there is nothing to do.
 (() => {
-  const STEP = 0.1, TAG_STEP = 0.05;
-  const STOPS = '.,\\/!?%^*;:{}=`~() \t\r\n[]<>|'; // what ends a word
+  const {step: STEP, tag_step: TAG_STEP, stops: STOPS, moves: MOVES} = window.easel.settings; // stops: what ends a word
   const TAG = /<[\w-]+:[^<>\n]*>/y;
   const NUMBER = String.raw`[+-]?(?:\d+\.?\d*|\.\d+)`;
   const OPENING = {')': '(', ']': '['};
@@ -175,7 +174,7 @@
     let change;
     if ((event.ctrlKey || event.metaKey) && !event.altKey && ['ArrowUp', 'ArrowDown'].includes(event.key)) {
       change = weighed(value, start, end, event.key === 'ArrowUp');
-    } else if (event.altKey && !event.ctrlKey && !event.metaKey && ['ArrowLeft', 'ArrowRight'].includes(event.key)) {
+    } else if (MOVES && event.altKey && !event.ctrlKey && !event.metaKey && ['ArrowLeft', 'ArrowRight'].includes(event.key)) {
       change = moved(value, start, end, event.key === 'ArrowRight');
     } else return;
     event.preventDefault(); // with Alt, a browser would leave the page

@@ -2,17 +2,18 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 
 import gradio as gr
 from gradio.components import Component
 
 from modules.errors import BadRequest
-from modules.images.entries import Left
+from modules.images.entries import Left, fields_of
 from modules.images.inputs import NAME as INPUT_NAME
 from modules.images.metadata import Inside, inside
 from modules.library.pictures import PictureRow
-from modules.prompts.styles import extracted
+from modules.prompts.styles import extracted_from_all
 from modules.request import Request
 from modules.result import Recipe
 from modules.server.recall import Recalled, recall, recall_text
@@ -80,18 +81,31 @@ class Recalling:
 
     def values(self, recalled: Recalled) -> Iterator[tuple[str, Any]]:
         """Yield each field of the form with the value it gets."""
-        components = self.form.components
+        components, skipped = self.form.components, self._skipped()
         for name, value in [*self._with_styles(recalled).items(), *_units(recalled)]:
-            if name in components:
+            if name in components and name not in skipped and name.partition("/")[0] not in skipped:
                 yield name, str(value) if isinstance(components[name], gr.Textbox) else value
 
+    def _skipped(self) -> frozenset[str]:
+        """Return the fields that stay as they are, whatever a text says; "unit_0" is all of a unit."""
+        now = self.server.options.now
+        entries = [each.strip() for each in now.infotext_skip_pasting.split(",")]
+        found = [*map(fields_of, entries), frozenset(["model"] * now.disable_weights_auto_swap)]
+        return frozenset[str]().union(*found)
+
     def _with_styles(self, recalled: Recalled) -> Mapping[str, Any]:
-        """Return the values with the styles found in the prompts in place of their words, as `infotext_styles` says."""
+        """Return the values with the styles found in the prompts in place of their words, as `infotext_styles` says.
+
+        Where a second pass had prompts of its own they must be in these, too.
+        """
         how, values = self.server.options.now.infotext_styles, recalled.values
         if how == "Ignore" or not recalled.has_parameters or not {"prompt", "negative_prompt"} <= values.keys():
             return values
-        names, *prompts = extracted(self.server.styles.all(), values["prompt"], values["negative_prompt"])
-        found = {**values, **dict(zip(("prompt", "negative_prompt"), prompts, strict=True))}
+        prompts = ["prompt", *(["hires/prompt"] if values.get("hires/prompt") else [])]
+        negatives = ["negative_prompt", *(["hires/negative_prompt"] if values.get("hires/negative_prompt") else [])]
+        said = ([values[name] for name in names] for names in (prompts, negatives))
+        names, *before = extracted_from_all(self.server.styles.all(), *said)
+        found = {**values, **dict(zip((*prompts, *negatives), chain(*before), strict=True))}
         return {**found, "styles": names} if how == "Apply" or (how == "Apply if any" and names) else found
 
     def keep(self, values: Mapping[str, Any]) -> None:

@@ -78,8 +78,9 @@ class Studio:
                         elem_classes="field",
                     )
                     self.form.add(name, box)
+                    hidden = self.server.settings.disable_token_counters
                     self.counters[name] = gr.HTML(
-                        pieces.counter(0, 75, self.words.heard(None)),
+                        "" if hidden else pieces.counter(0, 75, self.words.heard(None)),
                         apply_default_css=False,
                         elem_classes="counter",
                         js_on_load=None,

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import gradio as gr
 from gradio.components import Component
 
+from modules.result import placed
 from modules.server.server import Server
 from modules.server.views import Job
 from modules.ui import queue_panel, repeating, result_panel, styles_panel, top
@@ -149,7 +150,7 @@ class Watch:
         server = self.server
         ended = [job for job in server.jobs.recent(ENDED + len(live), OWNER) if job.status not in ("running", "queued")]
         job = self._watched(choice, live, ended)
-        own = sorted(job.pictures, key=lambda row: row.index) if job else []
+        own = sorted(job.pictures, key=lambda row: placed(row.index)) if job else []
         known = {row.id for row in own}
         older = [row for row in server.library.recent(OLDER) if row.id not in known and row.path.is_file()]
         running = job is not None and job.status == "running"

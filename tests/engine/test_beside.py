@@ -1,5 +1,6 @@
 """What a picture was on its way is kept beside it, where the settings want that, and only there."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from modules.engine.engine import Engine
-from modules.images import metadata
+from modules.images import infotext, metadata
 from modules.images.files import PictureFiles
 from modules.result import Picture
 from tests.engine.test_engine import ask
@@ -67,3 +68,22 @@ def test_they_lie_beside_the_picture_and_are_none_of_their_own(tmp_path: Path, e
     beside = path.with_name(f"{path.stem}-before-highres-fix.png")
     text, recipe, size = metadata.read(beside) or ("", None, (0, 0))
     assert text.startswith("a red circle") and recipe is None and size == (64, 64)
+
+
+def test_the_picture_that_is_painted_over_is_kept_once_by_the_hash_of_its_pixels(engine: Engine) -> None:
+    image = Image.new("RGB", (64, 64), "red")
+    init = {"image": engine.inputs.keep(image), "denoising_strength": 0.5}
+    before, engine.settings = engine.settings, engine.settings.model_copy(update={"save_init_img": True})
+    try:
+        made = [engine.generate(ask(init=init), RecordingReport(), lambda picture: picture) for _ in range(2)]
+        pictures = [picture for each in made for picture, _ in each]
+    finally:
+        engine.settings = before
+    digits = hashlib.md5(image.tobytes(), usedforsecurity=False).hexdigest()
+    (path,) = (engine.settings.outputs / "init-images").iterdir()
+    assert path.name == f"{digits}.png" and Image.open(path).tobytes() == image.tobytes()
+    assert {picture.recipe.init_hash for picture in pictures} == {digits}
+    assert infotext.read(infotext.write(pictures[0].recipe))["Init image hash"] == digits
+    assert [*PictureFiles(engine.settings.outputs).folders()] == [], "it is none of those that were made"
+    ((plain, _),) = engine.generate(ask(init=init), RecordingReport(), lambda made: made)
+    assert plain.recipe.init_hash == "" and "Init image hash" not in infotext.write(plain.recipe)

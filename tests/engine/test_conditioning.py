@@ -8,6 +8,7 @@ import torch
 from modules.engine.conditioning import CACHED, Encoder, joined
 from modules.families.family import NOTHING_LEARNED, Conditioning, Learned
 from modules.prompts.chunks import Chunk
+from modules.prompts.cutting import Cutting
 from modules.prompts.emphasis import EMPHASES, Apply, emphasise, multiply
 from modules.prompts.vocabulary import ClipTokenizer
 
@@ -28,6 +29,7 @@ class Model:
         negative: bool = False,
         learned: Learned = NOTHING_LEARNED,
         apply: Apply = emphasise,
+        first_alone: bool = False,
     ) -> Conditioning:
         self.asked += 1
         self.applied = apply
@@ -69,11 +71,11 @@ def test_emphasis_is_read_and_applied_as_asked() -> None:
     model, encode = encoder()
     original = encode(("a (red:1.5) circle",)).context
     assert model.applied is emphasise
-    plain = encode(("a (red:1.5) circle",), emphasis=EMPHASES["Ignore"]).context
+    plain = encode(("a (red:1.5) circle",), cutting=Cutting(EMPHASES["Ignore"])).context
     assert torch.equal(plain, original), "brackets are no words"
-    literal = encode(("a (red:1.5) circle",), emphasis=EMPHASES["None"]).context
+    literal = encode(("a (red:1.5) circle",), cutting=Cutting(EMPHASES["None"])).context
     assert not torch.equal(literal, original), "brackets are words"
-    encode(("a (red:1.5) circle",), emphasis=EMPHASES["No norm"])
+    encode(("a (red:1.5) circle",), cutting=Cutting(EMPHASES["No norm"]))
     assert model.applied is multiply and model.asked == 4, "each is an answer of its own"
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from modules.engine.engine import Engine
-from modules.engine.report import Report
+from modules.engine.report import Report, Wanted
 from modules.errors import (
     BadRequest,
     BrokenFile,
@@ -420,3 +420,15 @@ def test_prediction_type_comes_from_the_folder(root: Path, tmp_path: Path) -> No
     settings.write_text(json.dumps({**about, "prediction_type": "sample"}))
     with pytest.raises(BrokenFile, match="sample"):
         make(engine_on(tmp_path))
+
+
+def test_what_is_interrupted_last_of_all_is_finished_first(engine: Engine) -> None:
+    made: list[Picture] = []
+    last: Wanted = "last"
+    report = RecordingReport(*[last] * 100)
+    with pytest.raises(Cancelled):
+        for picture, _ in engine.generate(ask(batch_count=3, batch_size=2), report, lambda picture: picture):
+            made.append(picture)
+    assert [picture.recipe.index for picture in made] == [0, 1]
+    assert digests(made) == digests(make(engine, batch_size=2))
+    assert len(make(engine, RecordingReport(*[last] * 100), batch_size=2)) == 2, "where no other follows it is done"

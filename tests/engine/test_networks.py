@@ -238,3 +238,22 @@ def test_a_note_is_told_once_and_other_events_each_time() -> None:
     assert report.events == [*events[:2], Loading(model="x"), Loading(model="x")]
     assert unrepeated.wanted() == "skip"
     assert unrepeated.wanted() == "go"
+
+
+def test_a_second_pass_may_read_its_words_with_the_networks_of_the_first(engine: Engine) -> None:
+    """One whose words are changed by a LoRA of the first pass, and whose network is not."""
+    hires = {"upscaler": "Latent", "scale": 1.5, "denoising_strength": 0.6, "prompt": "a blue square"}
+    first = "a red circle<lora:style:1:0>"  # its text encoder alone
+
+    def larger(ahead: bool, **more: Any) -> Picture:
+        asked = {**hires, **more}
+        return make(engine, first, hires=asked, encoding={"first_pass_networks": ahead})[0]
+
+    usual, ahead = larger(False), larger(True)
+    assert digests([usual]) != digests([ahead])
+    said_with_it = larger(False, prompt="a blue square<lora:style:1:0>")
+    assert digests([ahead]) == digests([said_with_it]), "the words, and nothing but these"
+    assert ahead.recipe.networks["lora"].keys() == {"style"}
+    assert infotext.read(infotext.write(ahead.recipe))["Hires first pass conds"] == "True"
+    other = larger(True, model="merged")
+    assert digests([other]) == digests([larger(False, model="merged")]), "another checkpoint reads for itself"

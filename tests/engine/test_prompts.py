@@ -10,12 +10,14 @@ from PIL import Image
 from torch import Tensor
 
 from modules.engine.engine import Engine
+from modules.events import Note
 from modules.families.family import Conditioning
 from modules.hooks import JobView, Ring, hookimpl
 from modules.images import infotext
 from modules.request import Request, Shot
 from tests.engine.test_engine import digests, make
 from tests.fake_models import engine_on
+from tests.fakes import RecordingReport
 
 
 class Ears:
@@ -167,3 +169,35 @@ def test_a_second_pass_hears_what_its_timeline_says(listening: Engine, ears: Ear
     said = "".join(heard[0] for _, heard in ears.heard)
     assert said == "aaab" + ("aaab" if old else "bbbb"), "what is said first is said for a step longer"
     assert ("Old prompt editing timelines: True" in infotext.write(picture.recipe)) is old
+
+
+def test_old_emphasis_raises_all_that_follows_and_reads_one_chunk(engine: Engine) -> None:
+    def old(prompt: str) -> list[str]:
+        return digests(make(engine, prompt=prompt, encoding={"old_emphasis": True}))
+
+    assert old("a (red) circle") == digests(make(engine, prompt="a (red) circle"))
+    assert old("a (red circle") == digests(make(engine, prompt="a (red circle"))
+    assert old("a red) circle") == digests(make(engine, prompt="a red (circle:0.9090909090909091)"))
+    assert old("a (red:1.5) circle") != digests(make(engine, prompt="a (red:1.5) circle"))
+    assert old("flower " * 75 + "tree") == digests(make(engine, prompt="flower " * 75))
+    report = RecordingReport()
+    make(engine, report, prompt="flower " * 80, encoding={"old_emphasis": True})
+    assert Note(key="words_cut", values={"count": 5}) in report.events
+    (picture,) = make(engine, prompt="a (red) circle", encoding={"old_emphasis": True})
+    assert infotext.read(infotext.write(picture.recipe))["Old emphasis"] == "True"
+
+
+def test_how_far_back_a_full_chunk_is_cut_changes_a_long_prompt_alone(engine: Engine) -> None:
+    long = "red, " + "green " * 70 + ", " + "blue " * 10
+    made = digests(make(engine, prompt=long))
+    assert made == digests(make(engine, prompt=long, encoding={"comma_backtrack": 5}))
+    assert made != digests(make(engine, prompt=long, encoding={"comma_backtrack": 0}))
+    assert digests(make(engine, prompt="red, green")) == digests(
+        make(engine, prompt="red, green", encoding={"comma_backtrack": 0})
+    )
+
+
+def test_comments_are_words_where_there_are_to_be_none(listening: Engine, ears: Ears) -> None:
+    (picture,) = make(listening, prompt="a circle # red", negative_prompt="# x", encoding={"comments": False})
+    assert {tuple(heard) for _, heard in ears.heard} == {("a circle # red", "# x")}
+    assert infotext.read(infotext.write(picture.recipe))["Prompt comments"] == "False"

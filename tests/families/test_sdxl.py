@@ -90,6 +90,18 @@ def test_clip_skip_never_reads_the_last_layer_and_leaves_the_whole_alone(base: U
     assert torch.equal(one.pooled, three.pooled)
 
 
+def test_clip_skip_may_be_for_the_first_encoder_alone_down_to_its_last_layer(base: UnetModel) -> None:
+    def alone(skip: int) -> Tensor:
+        with torch.inference_mode():
+            return base.encode([cut(base, "red")], skip, first_alone=True).context
+
+    usual, third = words(base, "red").context, words(base, "red", clip_skip=3).context
+    last, second = alone(1), alone(2)
+    assert torch.equal(second, usual), "both are read at the last layer but one anyway"
+    assert torch.equal(last[..., WIDTH:], usual[..., WIDTH:]) and not torch.equal(last, usual)
+    assert torch.equal(alone(3), torch.cat([third[..., :WIDTH], usual[..., WIDTH:]], dim=-1))
+
+
 def test_an_empty_negative_prompt_is_zeros_and_an_empty_prompt_is_not(base: UnetModel) -> None:
     empty = words(base, "", "blue", negative=True)
     assert empty.pooled is not None

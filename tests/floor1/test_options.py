@@ -52,7 +52,7 @@ def test_no_secret_and_no_path_is_an_option() -> None:
 @pytest.mark.parametrize("option", OPTIONS, ids=lambda option: str(option.key))
 def test_every_option_does_something(option: Option) -> None:
     """Something besides the settings themselves and the page of the options asks for it."""
-    aside = {"settings.py", "saving.py", "options.py"}
+    aside = {"settings.py", "saving.py", "prompting.py", "options.py"}
     files = [file for file in (ROOT / "modules").rglob("*.py") if file.name not in aside and "locale" not in file.parts]
     names = [option.key, *(name for name, each in PROPERTIES.items() if f"self.{option.key} " in each)]
     asked = re.compile(rf"(?:settings|saving|now)\.({'|'.join(names)})\b")

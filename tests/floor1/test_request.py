@@ -173,3 +173,12 @@ def test_numbers_of_samplers_that_are_as_usual_are_none() -> None:
     assert sampling.numbers == {"eta": 0.5, "sigma_max": 9.0, "sgm_noise_multiplier": True}
     assert sampling.only({"sigma_max", "rho"}) == Sampling(sigma_max=9)
     assert sampling.only({"rho"}) is None
+
+
+def test_words_that_are_read_as_usual_are_none() -> None:
+    assert make_request({"encoding": {"comma_backtrack": 20, "comments": True}}).encoding is None
+    asked = make_request({"encoding": {"comma_backtrack": 0, "old_emphasis": "true"}}).encoding
+    assert asked is not None and (asked.comma_backtrack, asked.old_emphasis, asked.comments) == (0, True, True)
+    with pytest.raises(BadRequest) as refused:
+        make_request({"encoding": {"comma_backtrack": 75}})
+    assert (refused.value.key, refused.value.values["most"]) == ("whole_number", 74)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from modules.images import infotext
 from modules.images.entries import Left, units_of, values_of
 from modules.images.plain_entries import PLAIN
-from modules.request import Control, Sampling
+from modules.request import Control, Encoding, Sampling
 from modules.result import UsedControl
 from tests.images.test_infotext import changed
 
@@ -74,6 +74,7 @@ def test_a_text_of_the_reference_fills_a_form() -> None:
         "guidance/skip_early": 0,
         "guidance/s_min_uncond": 0,
         "guidance/s_min_uncond_all": False,
+        **{f"encoding/{name}": info.default for name, info in Encoding.model_fields.items()},
         "tiling": False,
         "old_timelines": False,
         "downcast_alphas": False,
@@ -212,3 +213,14 @@ def test_units_of_controlnet_come_back() -> None:
 def test_reading_never_fails(fields: dict[str, str]) -> None:
     values_of(fields)
     units_of(fields)
+
+
+def test_how_words_were_read_comes_back() -> None:
+    asked = Encoding(old_emphasis=True, comma_backtrack=5, clip_l_skip=True, comments=False, first_pass_networks=True)
+    text = infotext.write(changed(encoding=asked))
+    assert "Old emphasis: True, Comma padding backtrack: 5, Clip skip SDXL: True, Prompt comments: False, " in text
+    values, left = said(text)
+    found = {name.removeprefix("encoding/"): value for name, value in values.items() if name.startswith("encoding/")}
+    assert left == [] and Encoding(**found) == asked  # type: ignore[arg-type]
+    assert not set(infotext.ENCODING.values()) & infotext.read(infotext.write(changed())).keys()
+    assert infotext.ENCODING.keys() == Encoding.model_fields.keys()

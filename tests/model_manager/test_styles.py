@@ -151,3 +151,12 @@ def test_a_request_has_its_styles_in_its_prompts(tmp_path: Path) -> None:
     styles.save(Style("Long", "x" * 9_999))
     with pytest.raises(BadRequest, match="characters long"):
         styles.applied(ask("a cat", styles=["Long"]))
+
+
+def test_styles_go_into_the_own_prompts_of_a_second_pass_and_leave_an_empty_one_empty(tmp_path: Path) -> None:
+    styles = styles_in(tmp_path)
+    styles.save(Style("Photo", "photo of {prompt}", "drawing"))
+    hires = styles.applied(ask("a cat", styles=["Photo"], hires={"prompt": "a large cat"})).hires
+    assert hires is not None and (hires.prompt, hires.negative_prompt) == ("photo of a large cat", "")
+    hires = styles.applied(ask("a cat", styles=["Photo"], hires={"negative_prompt": "small"})).hires
+    assert hires is not None and (hires.prompt, hires.negative_prompt) == ("", "small, drawing")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modules.prompts.styles import Style, applied, extracted, merged, without
+from modules.prompts.styles import Style, applied, extracted, extracted_from_all, merged, without
 
 GIRL = "1girl, art by greg"
 
@@ -74,3 +74,13 @@ def test_putting_back_what_was_found_gives_the_same_prompts(prompt: str, negativ
         left.remove(found[-1])
     if len({each.name for each in styles}) == len(styles):
         assert applied(found, *before) == together
+
+
+def test_a_style_must_be_in_the_prompts_of_a_second_pass_too_where_there_are_any() -> None:
+    both = ["photo of a cat", "photo of a dog"]
+    assert extracted_from_all([PHOTO], both, ["drawing"]) == (["Photo"], ["a cat", "a dog"], [""])
+    for other in ("a dog", "photo of"):
+        said = ["photo of a cat", other]
+        assert extracted_from_all([PHOTO], said, ["drawing"]) == ([], said, ["drawing"])
+    alone = ["a cat, sharp, detailed", "sharp, detailed"]
+    assert extracted_from_all([SHARP], alone, [""])[0] == [], "what would be left says that it is as in the first pass"

@@ -143,3 +143,16 @@ def test_each_checkpoint_keeps_the_autoencoder_that_was_its_own(tmp_path: Path) 
     assert Image.open(again).tobytes() == Image.open(path).tobytes()
     now = look(again).recipe
     assert now is not None and changes(recall(look(path), knows), now) == []
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_words_that_were_read_in_another_way_are_read_so_again(engine: Engine, knows: Knows, whole: bool) -> None:
+    values = {"prompt": "a (cat # not a dog", "steps": 2, "seed": 7, "width": 64, "height": 64, "model": "tiny"}
+    values["encoding"] = {"old_emphasis": True, "comma_backtrack": 3, "comments": False}
+    path = made(engine, values)
+    inside_it = look(path)
+    recalled = recall(inside_it, knows) if whole else recall_text(inside_it.parameters, knows)
+    request = request_again(recalled, knows, engine.inputs)
+    assert request.encoding is not None and request.encoding.model_dump(exclude_defaults=True) == values["encoding"]
+    assert Image.open(made(engine, request.model_dump())).tobytes() == Image.open(path).tobytes()
+    assert Image.open(made(engine, {**values, "encoding": None})).tobytes() != Image.open(path).tobytes()

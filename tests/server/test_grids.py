@@ -8,7 +8,7 @@ from modules.events import Note
 from modules.images import metadata
 from modules.images.files import PictureFiles
 from modules.images.names import ALONE
-from modules.result import GRID, Picture
+from modules.result import GRID, Picture, Recipe
 from modules.saving import Saving
 from modules.server.grids import lay, wanted
 from tests.fakes import ask, fake_recipe
@@ -41,6 +41,7 @@ def test_there_is_none_where_none_is_wanted(tmp_path: Path) -> None:
     assert not wanted(Saving(grid_save=True), one)
     assert wanted(Saving(grid_save=True, grid_only_if_multiple=False), one)
     assert not wanted(Saving(grid_save=True), {**two, GRID: tmp_path})
+    assert not wanted(Saving(grid_save=True), {**one, -2: tmp_path}), "what was interrupted is none of them"
 
 
 def test_a_picture_that_is_gone_is_said(tmp_path: Path) -> None:
@@ -63,3 +64,14 @@ def test_a_job_shows_its_grid_first_and_counts_it_not(tmp_path: Path) -> None:
         until(lambda: not server.jobs.queue())
         job = server.jobs.get(single)
         assert job is not None and [row.index for row in job.pictures] == [0]
+
+
+def test_a_grid_is_as_large_as_the_settings_allow_and_has_no_unfinished_picture(tmp_path: Path) -> None:
+    files = PictureFiles(tmp_path, Saving(grid_save=True, img_max_size_mp=1))
+    paths = made(tmp_path, files)
+    laid = lay(ask("a"), None, {**paths, -2: tmp_path / "gone.png"}, files, ALONE)
+    assert not isinstance(laid, Note)
+    huge = Picture(Image.new("RGB", (800, 800)), Recipe(width=800, height=800))
+    large = {place: files.save(huge) for place in (0, 1)}
+    note = lay(ask("a"), None, large, files, ALONE)
+    assert isinstance(note, Note) and note.key == "grid_large" and note.values["most"] == "1"

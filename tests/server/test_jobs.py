@@ -149,3 +149,30 @@ def test_time_left_is_learnt_from_past_jobs(queue: Queue) -> None:
     queue.claims.take("w", "worker 1")
     assert job(queue, single).progress.seconds_left == pytest.approx(10, rel=0.2)
     assert job(queue, double).position == 1 and job(queue, other).position == 2
+
+
+def test_a_job_may_finish_its_batch_first_and_stops_when_it_is_asked_again(queue: Queue) -> None:
+    ids = [add(queue, "a", batch_count=2), add(queue, "b")]
+    assert queue.jobs.interrupt_gently(ids[0]) == "", "it waits"
+    queue.claims.take("w", "worker 1")
+    assert queue.jobs.interrupt_gently(ids[0]) == "last"
+    assert [queue.claims.wish("w", ids[0]) for _ in range(2)] == ["last", "last"]
+    assert queue.jobs.interrupt_gently(ids[0]) == "stop" and queue.claims.wish("w", ids[0]) == "stop"
+    queue.claims.stopped("w", ids[0])
+    queue.claims.take("w", "worker 1")
+    assert queue.jobs.interrupt_gently(ids[1]) == "stop", "no batch follows"
+
+
+def test_to_skip_the_last_batch_is_to_stop(queue: Queue) -> None:
+    id = add(queue, "a", batch_count=2)
+    queue.claims.take("w", "worker 1")
+    assert queue.jobs.interrupt_gently(id) == "last" and queue.jobs.skip(id)
+    assert queue.claims.wish("w", id) == "stop"
+
+
+def test_a_job_that_was_to_end_is_over_when_its_worker_dies(queue: Queue) -> None:
+    id = add(queue, "a", batch_count=2)
+    queue.claims.take("w", "worker 1")
+    queue.jobs.interrupt_gently(id)
+    queue.claims.give_back("w", id, "worker_lost", {"reason": "SIGKILL"})
+    assert job(queue, id).status == "stopped"

@@ -9,7 +9,7 @@ import pytest
 from modules.errors import BadRequest
 from modules.images.plain_entries import PLAIN
 from modules.options import OPTIONS
-from modules.request import Guidance, Sampling
+from modules.request import Encoding, Guidance, Sampling
 from modules.server.old_config import BOUNDS, FIELDS, NAMES, REASONS, UNKNOWN, Report, read_config, take_over
 from modules.server.server import Server
 from modules.words import LANGUAGES, load_words
@@ -19,6 +19,7 @@ DETAILS = (
     *(f"sampling/{name}" for name in Sampling.model_fields),
     *(f"guidance/{name}" for name in Guidance.model_fields),
     *(f"{name}/{field}" for name, (_, own) in PLAIN.items() for field in own),
+    *(f"encoding/{name}" for name in Encoding.model_fields),
     *("tiling", "old_timelines", "downcast_alphas", "noise_schedule", "pad_conds"),
 )
 SHARED = ("model", "vae", "clip_skip", "prompt", "negative_prompt", "steps", "width", "height", "seed", "sampler")
@@ -267,6 +268,11 @@ def test_what_samplers_and_guidance_are_told_becomes_a_default_too(server: Serve
         "sd_noise_schedule": "Zero Terminal SNR",
         "pad_cond_uncond_v0": True,
         "s_noise": 7,
+        "use_old_emphasis_implementation": True,
+        "comma_padding_backtrack": 7,
+        "sdxl_clip_l_skip": True,
+        "enable_prompt_comments": False,
+        "hires_fix_use_firstpass_conds": True,
     }
     report = take(server, old)
     assert [each.key for each in report.refused] == ["s_noise"] and not report.none
@@ -280,6 +286,11 @@ def test_what_samplers_and_guidance_are_told_becomes_a_default_too(server: Serve
         "tiling": True,
         "old_timelines": True,
         "noise_schedule": "Zero Terminal SNR",
+        "encoding/old_emphasis": True,
+        "encoding/comma_backtrack": 7,
+        "encoding/clip_l_skip": True,
+        "encoding/comments": False,
+        "encoding/first_pass_networks": True,
         "pad_conds": "v0",
     }
     assert {name: kept[name] for name in wanted} == wanted
@@ -341,3 +352,21 @@ def test_hypertile_of_the_network_is_taken_over(server: Server) -> None:
     own = {name.partition("/")[2]: value for name, value in kept.items() if name.startswith("hypertile/")}
     wanted = {"tile_attention": True, "tile_attention_hires": True, "max_depth": 1, "max_tile": 128, "swap_size": 5}
     assert own == wanted
+
+
+def test_what_helps_with_prompts_becomes_options(server: Server) -> None:
+    old = {
+        "keyedit_delimiters_whitespace": ["Tab"],
+        "keyedit_precision_attention": 0.05,
+        "infotext_skip_pasting": ["Seed", "Size"],
+        "lora_preferred_name": "Alias from file",
+        "send_seed": False,
+        "notification_volume": 30,
+        "save_init_img": True,
+        "interrupt_after_current": True,
+    }
+    report = take(server, old)
+    assert report.refused == [] and report.none == {}
+    kept = {key: server.options.get(key).value for key in old}
+    assert kept == {**old, "keyedit_delimiters_whitespace": "Tab", "infotext_skip_pasting": "Seed, Size"}
+    assert "any of Tab" in refused(take(server, {"keyedit_delimiters_whitespace": ["Bell"]})).popitem()[1]

@@ -16,6 +16,7 @@ from modules.model_manager.model_file import ModelFile
 from modules.offers import gather
 from modules.plugins import make_plugins
 from modules.request import (
+    Encoding,
     Guidance,
     Hires,
     Hypertile,
@@ -182,6 +183,14 @@ hypertiles = st.builds(
     max_tile=st.integers(0, 512),
     swap_size=st.integers(0, 64),
 )
+encodings = st.builds(
+    Encoding,
+    old_emphasis=st.booleans(),
+    comma_backtrack=st.integers(0, 74),
+    clip_l_skip=st.booleans(),
+    comments=st.booleans(),
+    first_pass_networks=st.booleans(),
+)
 second = st.builds(
     Hires,
     upscaler=st.sampled_from(["Latent", "Latent (nearest)", "Lanczos"]),
@@ -248,6 +257,7 @@ requests = st.builds(
     hypertile=st.none() | hypertiles,
     merging=st.none() | st.builds(Merging, merge_ratio=share(0.9), merge_ratio_hires=share(0.9)),
     tiling=st.booleans(),
+    encoding=st.none() | encodings,
     old_timelines=st.booleans(),
     pad_conds=st.sampled_from(["chunks", "off", "v0"]),
     noise_schedule=st.sampled_from(["Default", "Zero Terminal SNR"]),

@@ -165,3 +165,10 @@ def test_a_waiting_job_is_cancelled(tab: ExtrasTab) -> None:
     assert found is not None and found.status == "stopped"
     tab.act(job, event(act="retry"), VISIT)
     assert [each.id for each in tab.server.jobs.queue()] == [job]
+
+
+def test_a_chosen_upscaler_says_by_how_much_where_that_is_wanted(tab: ExtrasTab) -> None:
+    assert tab.follow("sharp-2x") == gr.skip()
+    tab.server.options.apply({"set_scale_by_when_changing_upscaler": True})
+    assert [tab.follow(name) for name in ("sharp-2x", "R-ESRGAN 4x+", "DAT x3")] == [2, 4, 3]
+    assert [tab.follow(name) for name in ("Lanczos", None)] == [gr.skip()] * 2

@@ -130,3 +130,21 @@ def test_what_is_written_is_checked() -> None:
             written({"preferred_weight": bad})
     with pytest.raises(BadRequest):
         written({"notes": "x" * 20_001})
+
+
+def test_a_lora_is_called_by_its_alias_where_that_is_wanted_and_means_no_other(tmp_path: Path) -> None:
+    folder = tmp_path / "models" / "Lora"
+    for name, alias in (("wash", "aquarelle"), ("one", "twin"), ("two", "twin"), ("odd", "a:b")):
+        write_lora(folder / f"{name}.safetensors", metadata={"ss_output_name": alias})
+    server = drawing_server(tmp_path)
+    with gr.Blocks():
+        networks = Networks(server, PageWords(), "test")
+
+    def called() -> set[str]:
+        return {name for name in ("wash", "aquarelle", "one", "two", "twin", "odd", "a:b")
+                if f'data-name="{name}" data-weight' in look(networks, '{"kind": "lora"}')["cards"]}  # fmt: skip
+
+    assert called() == {"wash", "one", "two", "odd"}
+    server.options.apply({"lora_preferred_name": "Alias from file"})
+    assert called() == {"aquarelle", "one", "two", "odd"}
+    server.stop()

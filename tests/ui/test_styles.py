@@ -108,3 +108,13 @@ def test_styles_are_found_in_what_fills_the_form(maker: Maker, how: str, chosen:
     assert values["negative_prompt"] == ("blur" if prompt == "a cat" else "blur, drawing")
     values = dict(recalling.values(recall_text(TEXT.format("a dog", "x"), server)))
     assert values.get("styles") == ([] if how == "Apply" else None) and values["prompt"] == "a dog"
+
+
+def test_they_are_found_where_the_prompts_of_a_second_pass_have_them_too(maker: Maker) -> None:
+    recalling = Recalling(maker.page, maker.form)
+    second = ", Denoising strength: 0.7, Hires prompt: {}, Hires upscale: 2, Hires upscaler: Latent"
+    text = TEXT.format("photo of a cat", "blur, drawing")
+    values = dict(recalling.values(recall_text(text + second.format("photo of a dog"), maker.server)))
+    assert (values["styles"], values["prompt"], values["hires/prompt"]) == (["Photo"], "a cat", "a dog")
+    values = dict(recalling.values(recall_text(text + second.format("a dog"), maker.server)))
+    assert (values["styles"], values["prompt"], values["hires/prompt"]) == ([], "photo of a cat", "a dog")

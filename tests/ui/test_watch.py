@@ -6,10 +6,12 @@ import gradio as gr
 import pytest
 
 from modules.events import Preview, Step
+from modules.result import placed
 from modules.server.server import Server
 from modules.ui.page_words import PageWords
 from modules.ui.panel import panel
 from modules.ui.watch import BUSY, IDLE, Choice, Seen, Watch, packed, told
+from modules.words import load_words
 from tests.ui.conftest import put_job, put_picture
 
 NAMES = ("progress", "stage", "strip", "parameters", "queue", "health")
@@ -122,3 +124,13 @@ def test_what_a_page_makes_up_is_left_out(text: str) -> None:
 def test_a_choice_survives_the_way_there_and_back() -> None:
     for kept in (Choice("j", True, 3), Seen("m", "j", 4, {"stage": "x"})):
         assert told(type(kept), packed(kept)) == kept
+
+
+def test_what_was_interrupted_comes_last_and_is_shown(server: Server, watch: Watch) -> None:
+    id = put_job(server)
+    for index in (0, -2):
+        put_picture(server, seed=index + 5, job=id, index=index)
+    view = watch._view(Choice(id, held=True), server.jobs.queue(), load_words("en"))
+    shown = server.library.get(view.picture)
+    assert shown is not None and shown.index == -2
+    assert sorted((1, -1, -3, 0, -2), key=placed) == [-1, 0, 1, -2, -3]

@@ -70,13 +70,16 @@ class UnetModel:
         negative: bool = False,
         learned: Learned = NOTHING_LEARNED,
         apply: Apply = emphasise,
+        first_alone: bool = False,
     ) -> Conditioning:
         """Return (B, 77 * chunks, D) of B prompts of equally many chunks: each chunk is read on its own.
 
-        Where there are several text encoders, D is theirs side by side; the pooled vector is the first chunk's.
+        Where there are several text encoders, D is theirs side by side; the pooled vector is the first chunk's. With
+        `first_alone` clip skip is for the first of several alone.
         """
         chunks = [chunk for prompt in prompts for chunk in prompt]
-        said = [encoder(chunks, clip_skip, learned, self.device, apply) for encoder in self.encoders]
+        alone = first_alone and any(encoder.reading.first for encoder in self.encoders)
+        said = [encoder(chunks, clip_skip, learned, self.device, apply, alone) for encoder in self.encoders]
         context = torch.cat([words for words, _ in said], dim=-1)
         context = context.reshape(len(prompts), -1, context.shape[-1])
         pooled = next((whole[:: len(prompts[0])] for _, whole in said if whole is not None), None)

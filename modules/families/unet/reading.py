@@ -17,5 +17,6 @@ class Reading:
     pad: int = EOS  # fills up what is behind the first end token
     skip: int = 1
     cut: int = 0
+    first: bool = False  # of several: the one that follows clip skip where only one is to, down to its last layer
     normed: bool = True  # the final layer norm on what is taken
     pooled: bool = False  # also the whole chunk in one vector, through the projection

@@ -30,14 +30,20 @@ class TextEncoder:
         return module.text_model if isinstance(module, CLIPTextModelWithProjection) else module
 
     def __call__(
-        self, chunks: Sequence[Chunk], clip_skip: int, learned: Learned, device: torch.device, apply: Apply = emphasise
+        self,
+        chunks: Sequence[Chunk],
+        clip_skip: int,
+        learned: Learned,
+        device: torch.device,
+        apply: Apply = emphasise,
+        first_alone: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
         """Return what it says of each chunk, (N, 77, width), and of each as a whole, (N, width) or None.
 
         Weights of words are applied to the former; the latter always comes from the last layer.
         """
         ids = torch.tensor([self._padded(chunk.ids) for chunk in chunks], device=device)
-        layer = self._layer(clip_skip)
+        layer = self._layer(clip_skip, first_alone)
         with self._spliced(chunks, learned):
             said = self.module(input_ids=ids, output_hidden_states=True)
         words = said.hidden_states[-layer]
@@ -51,10 +57,16 @@ class TextEncoder:
         end = ids.index(EOS) + 1
         return [*ids[:end], *(self.reading.pad for _ in ids[end:])]
 
-    def _layer(self, clip_skip: int) -> int:
-        """Return which layer's words are taken, counted from the end of those that are there (1: the last)."""
+    def _layer(self, clip_skip: int, first_alone: bool) -> int:
+        """Return which layer's words are taken, counted from the end of those that are there (1: the last).
+
+        Where clip skip is for the first of several encoders alone, the others are read as usual.
+        """
         layers: int = self.core.config.num_hidden_layers
-        return min(max(max(clip_skip, self.reading.skip) - self.reading.cut, 1), layers)
+        wanted = max(clip_skip, self.reading.skip)
+        if first_alone:
+            wanted = clip_skip if self.reading.first else self.reading.skip
+        return min(max(wanted - self.reading.cut, 1), layers)
 
     @contextmanager
     def _spliced(self, chunks: Sequence[Chunk], learned: Learned) -> Iterator[None]:

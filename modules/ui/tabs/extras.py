@@ -1,6 +1,7 @@
 """The tab for finished pictures: enlarge them, restore their faces, cut, flip and describe them."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
@@ -29,6 +30,7 @@ NAME = "extras"
 CROP = "crop_"  # before the names of `AutoCrop`'s fields
 SEARCHED = 50  # jobs that a fresh page looks for the last one in
 
+_FACTOR = re.compile("([1-8])x|x([1-8])", re.IGNORECASE)
 PLAIN = "Lanczos"  # chosen on a fresh page where no model lies
 
 
@@ -181,6 +183,7 @@ class ExtrasTab:
         self.timer.tick(self.look, told, [*self.watched, self.listed, *self.lists], **QUIET)
         self.progress.act(self.act, self.job, self.watched, **many)
         self.result.act(self.pick, self.job, self.result, **QUIET)
+        self.parts["upscaler"].input(self.follow, self.parts["upscaler"], self.parts["scale"], **QUIET)
         self.parts["mode"].change(self.show, self.parts["mode"], [self.by, self.to], **QUIET)
         fresh = [*self.pile.outputs, self.listed, *self.watched, self.lacking, *self.parts.values()]
         when_opened(self.load, fresh).success(None, None, None, js=f"() => window.easel.restore('{NAME}')", **QUIET)
@@ -219,6 +222,13 @@ class ExtrasTab:
     def show(self, mode: str) -> Any:
         """Show the fields of one way to say how large."""
         return gr.update(visible=mode != "to"), gr.update(visible=mode == "to")
+
+    def follow(self, upscaler: Any) -> Any:
+        """Return the factor in the name of an upscaler that was chosen ("4x", "x2"), where that is wanted."""
+        found = _FACTOR.search(str(upscaler or ""))
+        if found is None or not self.server.options.now.set_scale_by_when_changing_upscaler:
+            return gr.skip()
+        return int(found[1] or found[2])
 
     def add(self, told: str, request: gr.Request, **values: Any) -> Any:
         """Add a job; one that is not allowed is answered with what is, and changes nothing."""
