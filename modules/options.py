@@ -41,6 +41,10 @@ LAID = (
     "grid_save", "return_grid", "grid_only_if_multiple", "n_rows", "grid_prevent_empty_spots", "grid_format",
     "grid_background_color", "grid_extended_filename", "grid_save_to_dirs",
 )
+TOLD = (
+    "interrogate_deepbooru_score_threshold", "deepbooru_sort_alpha", "deepbooru_use_spaces", "deepbooru_escape",
+    "deepbooru_filter_tags",
+)
 # fmt: on
 OPTIONS: tuple[Option, ...] = (
     Option("quicksettings", "page", "start", ("quicksettings_list",)),
@@ -52,6 +56,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("upscale_tile", "making", "now", ("ESRGAN_tile",)),
     Option("upscale_overlap", "making", "now", ("ESRGAN_tile_overlap",)),
     Option("infotext_styles", "making", "now", ("infotext_styles",)),
+    *(Option(key, "making", "now", (key,)) for key in TOLD),
     *(Option(key, "saving", "now", (key,)) for key in SAVED),
     *(Option(key, "grids", "now", (key,)) for key in LAID),
     Option("dtype", "memory", "worker"),

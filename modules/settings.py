@@ -76,6 +76,12 @@ class Settings(BaseSettings, Saving):
     upscale_tile: int = Field(default=256, ge=0, le=4096)  # pixels of a tile that an upscaler sees at once; 0: all
     upscale_overlap: int = Field(default=16, ge=0, le=256)  # pixels that neighbouring tiles have in common
     preview_every: int = Field(default=1, ge=0, le=150)  # steps between live previews; 0: none
+    # how a tagger's tags are told, by A1111's names: those that are at least so sure, and none of those in the filter
+    interrogate_deepbooru_score_threshold: float = Field(default=0.5, ge=0, le=1)
+    deepbooru_sort_alpha: bool = True  # otherwise the surest come first
+    deepbooru_use_spaces: bool = True  # instead of underscores
+    deepbooru_escape: bool = True  # brackets, so that a prompt takes them as they stand
+    deepbooru_filter_tags: str = Field(default="", max_length=10_000)  # with commas between them
     disable_all_extensions: bool = False
 
     _given: frozenset[str] = PrivateAttr(default=frozenset())
