@@ -83,7 +83,7 @@ class Hooks:
 
     @hookspec
     def captioners(self) -> Sequence[Named]:  # type: ignore[empty-body]
-        """Offer captioners (`modules.captioners.captioner.Captioner`): a picture in, a sentence about it out."""
+        """Offer captioners (`modules.captioners.captioner.Captioner`): a picture in, a sentence or tags out."""
 
     @hookspec
     def scripts(self) -> Sequence[Named]:  # type: ignore[empty-body]

@@ -42,6 +42,10 @@ LAID = (
     "grid_save", "return_grid", "grid_only_if_multiple", "n_rows", "grid_prevent_empty_spots", "grid_format",
     "grid_background_color", "grid_extended_filename", "grid_save_to_dirs", "img_max_size_mp",
 )
+TOLD = (
+    "interrogate_deepbooru_score_threshold", "deepbooru_sort_alpha", "deepbooru_use_spaces", "deepbooru_escape",
+    "deepbooru_filter_tags",
+)
 # fmt: on
 # Fields of `Prompting`: those that hold at once, and those that a page is built with.
 # fmt: off
@@ -71,6 +75,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("interrupt_after_current", "making", "now", ("interrupt_after_current",)),
     Option("set_scale_by_when_changing_upscaler", "making", "now", ("set_scale_by_when_changing_upscaler",)),
     Option("infotext_styles", "making", "now", ("infotext_styles",)),
+    *(Option(key, "making", "now", (key,)) for key in TOLD),
     *(Option(key, "saving", "now", (key,)) for key in SAVED),
     *(Option(key, "grids", "now", (key,)) for key in LAID),
     Option("dtype", "memory", "worker"),

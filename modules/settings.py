@@ -79,6 +79,12 @@ class Settings(BaseSettings, Saving, Prompting):
     preview_every: int = Field(default=1, ge=0, le=150)  # steps between live previews; 0: none
     interrupt_after_current: bool = False  # Interrupt lets the pictures in the making be finished first
     set_scale_by_when_changing_upscaler: bool = False  # Extras: an upscaler that is chosen says by how much
+    # how a tagger's tags are told, by A1111's names: those that are at least so sure, and none of those in the filter
+    interrogate_deepbooru_score_threshold: float = Field(default=0.5, ge=0, le=1)
+    deepbooru_sort_alpha: bool = True  # otherwise the surest come first
+    deepbooru_use_spaces: bool = True  # instead of underscores
+    deepbooru_escape: bool = True  # brackets, so that a prompt takes them as they stand
+    deepbooru_filter_tags: str = Field(default="", max_length=10_000)  # with commas between them
     disable_all_extensions: bool = False
 
     _given: frozenset[str] = PrivateAttr(default=frozenset())

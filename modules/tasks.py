@@ -17,6 +17,7 @@ FORMS = ("safetensors", "diffusers")
 FLIPS = ("horizontal", "vertical", "both")
 NAME_LENGTH = 200  # characters
 MOST_PICTURES = 500  # of one task
+MOST_PIECES = 100  # of one picture that is split
 LARGEST_SIDE = 16_384  # pixels of a picture that is made larger
 NO_UPSCALER = "None"
 
@@ -71,6 +72,19 @@ class AutoCrop(BaseModel):
     error: float = Field(0.1, ge=0, le=1)
 
 
+class Split(BaseModel):
+    """Pictures of another shape than width x height, cut into pieces of that size (A1111's split oversized images).
+
+    Those whose aspect ratio differs from that of the size by a factor of `split_at` or less; `split_overlap` is the
+    share of a piece that it has in common with the next at least.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    split_at: float = Field(0.5, ge=0, le=1)
+    split_overlap: float = Field(0.2, ge=0, le=0.9)
+
+
 _Share = Annotated[float, Field(ge=0.0, le=1.0)]
 _Side = Annotated[int, Field(ge=8, le=LARGEST_SIDE)]
 
@@ -96,6 +110,9 @@ class Extras(BaseModel):
     height: _Side | None = None
     crop: bool = True  # cut what covers width x height to exactly that
     focus: bool = False  # cut around what stands out, not from the middle
+    split: Split | None = None
+    # how many pieces come of each picture, once that is known; none: one
+    pieces: tuple[Annotated[int, Field(ge=1, le=MOST_PIECES)], ...] = Field((), max_length=MOST_PICTURES)
     auto_crop: AutoCrop | None = None
     gfpgan: _Share = 0.0
     codeformer: _Share = 0.0
@@ -111,18 +128,27 @@ class Extras(BaseModel):
 
     @property
     def each(self) -> int:
-        """How many pictures come of one: itself and its flipped copies."""
+        """How many pictures come of one, or of a piece of one: itself and its flipped copies."""
         return 1 + len(self.flips)
 
     @property
     def images(self) -> int:
         """How many pictures this makes."""
-        return len(self.pictures) * self.each
+        return sum(map(self.pieces_of, range(len(self.pictures)))) * self.each
 
     @property
     def model(self) -> str:
         """What the time it takes is learnt by."""
         return f"{EXTRAS_MODEL}{self.upscaler}"
+
+    def pieces_of(self, place: int) -> int:
+        """Return how many pieces come of the picture at `place`."""
+        return self.pieces[place] if len(self.pieces) == len(self.pictures) else 1
+
+    def places(self, place: int) -> range:
+        """Return the indices of the pictures that come of the one at `place`."""
+        first = sum(map(self.pieces_of, range(place))) * self.each
+        return range(first, first + self.pieces_of(place) * self.each)
 
     def name_of(self, place: int) -> str:
         """Return what the file of the picture at `place` was called, or nothing."""
@@ -208,9 +234,10 @@ def make_extras(values: Mapping[str, Any]) -> Extras:
         place = error.errors()[0]["loc"]
         if place[:1] == ("pictures",):
             raise BadRequest("extras_pictures", most=MOST_PICTURES) from None
-        inner = values.get("auto_crop")
-        if place[:1] == ("auto_crop",) and len(place) > 1 and isinstance(inner, Mapping):
-            raise _explained(error, AutoCrop, inner, place[1]) from None
+        for part, kind in (("auto_crop", AutoCrop), ("split", Split)):
+            inner = values.get(part)
+            if place[:1] == (part,) and len(place) > 1 and isinstance(inner, Mapping):
+                raise _explained(error, kind, inner, place[1]) from None
         raise _explained(error, Extras, values) from None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -33,7 +33,7 @@ from modules.server.launch import ROOMS
 from modules.upscalers.networks.network import load_network
 from modules.upscalers.tiles import enlarge
 from modules.upscalers.upscaler import Size, Tell, Upscaler
-from tests.fake_captioners import put_blip
+from tests.fake_captioners import put_blip, put_tagger
 from tests.fake_controls import write_any_control
 from tests.fake_ip_adapters import PARTS, WHOLE
 from tests.fake_models import WIDTH, checkpoints, engine_on, make_sd1
@@ -47,7 +47,10 @@ SCHEDULES = {schedule.label: schedule for schedule in PLUGINS.offered("schedules
 
 PREPROCESSORS = PLUGINS.offered("preprocessors", Preprocessor)
 CAPTIONERS = PLUGINS.offered("captioners", Captioner)
-FOLDERS = {"BLIP": put_blip}  # what makes a tiny model of each captioner
+FOLDERS: dict[str, Callable[[Path], Path]] = {
+    "BLIP": put_blip,
+    "WD14": put_tagger,
+}  # what makes a tiny model of each captioner
 CONTROLS = PLUGINS.offered("controls", Control)  # type: ignore[type-abstract]
 
 
@@ -400,4 +403,4 @@ def test_a_captioner_says_the_same_of_the_same_and_leaves_the_picture_alone(
     for image in (scene(), scene(50, 40, mode="RGBA")):
         before = image.copy()
         said = [captioner.load(folder, torch.device("cpu"))(image) for _ in range(2)]
-        assert said[0] == said[1] != "" and image.tobytes() == before.tobytes()
+        assert said[0] == said[1] and said[0] and image.tobytes() == before.tobytes()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -35,6 +36,17 @@ class Place(Protocol):
 
     def weights(self, file: str, repository: str = "") -> Mapping[str, Entry]:
         """Return the tensors of a weight file by name, read as data; raise `UnknownModel` when it is not there."""
+        ...
+
+    def file(self, file: str, repository: str = "") -> Path:
+        """Return where the file of that name lies; raise `UnknownModel` when it is not there."""
+        ...
+
+    def model(self, name: str, kind: str, classes: int) -> Path:
+        """Return the folder of a model of transformers of that kind that tells so many classes apart.
+
+        Raises `UnknownModel` with the `name` that it is published under when there is none.
+        """
         ...
 
 

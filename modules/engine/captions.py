@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from modules.captioners.captioner import Say
+from modules.captioners.tags import Manner, listed, worded
 from modules.engine.memory import patient
 from modules.engine.report import Report
 from modules.errors import OutOfMemory
@@ -17,6 +18,7 @@ from modules.events import Loading
 from modules.model_manager.caption_files import CaptionFiles
 from modules.model_manager.memory import GIB, memory
 from modules.model_manager.scan import Stamp, stamp_of
+from modules.settings import Settings
 
 
 class Captions:
@@ -26,15 +28,27 @@ class Captions:
         self.files = files
         self._device = device
         self._make_room = make_room
+        self._manner = Manner()
         self._kept: tuple[str, Path, Stamp, Say] | None = None
 
-    def say(self, name: str, image: Image.Image, report: Report) -> str:
-        """Return a sentence about `image` (RGB or RGBA) by the captioner of that name, "" for the first there is.
+    def tell(self, settings: Settings) -> None:
+        """Let tags be told as the settings say from now on."""
+        self._manner = Manner(
+            settings.interrogate_deepbooru_score_threshold,
+            settings.deepbooru_sort_alpha,
+            settings.deepbooru_use_spaces,
+            settings.deepbooru_escape,
+            listed(settings.deepbooru_filter_tags),
+        )
 
-        Raises `UnknownModel`, `BrokenFile` and `OutOfMemory`.
+    def say(self, name: str, image: Image.Image, report: Report) -> str:
+        """Return a sentence, or tags, about `image` (RGB or RGBA) by the captioner of that name.
+
+        For "" it is the first there is. Raises `UnknownModel`, `BrokenFile` and `OutOfMemory`.
         """
         speak = patient(self._loaded(name, report), self._make_room, self._no_room)
-        return " ".join(str(speak(image)).split())
+        said = speak(image)
+        return " ".join((said if isinstance(said, str) else worded(said, self._manner)).split())
 
     def forget(self) -> None:
         """Let go of what is loaded."""

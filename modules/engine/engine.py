@@ -106,16 +106,18 @@ class Engine:
         self.upscaling = Upscaling(plugins, catalog, self.device, settings.upscale_tile, settings.upscale_overlap, room)
         kinds = plugins.offered("captioners", Captioner)
         self.captions = Captions(CaptionFiles(settings, kinds), self.device, room)
+        self.captions.tell(settings)
         self.postprocessor = Postprocessor(catalog, self.inputs, self.upscaling, self.captions)
         self.controls = Controls(catalog, plugins, self.inputs, Annotators.of(settings, self.device))
         self._encoders: list[Encoder] = []
         self._exact: set[Cast] = set()  # whose decoding needs float32
 
     def adopt(self, values: Mapping[str, Any]) -> None:
-        """Let settings that may change between two jobs hold from now on: previews, memory, the upscalers' tiles."""
+        """Let settings that may change between two jobs hold from now on: previews, memory, tiles, tags."""
         self.settings = self.settings.model_copy(update=dict(values))
         self.models.limit(limits_of(self.settings))
         self.upscaling.cut(self.settings.upscale_tile, self.settings.upscale_overlap)
+        self.captions.tell(self.settings)
 
     def offers(self) -> Offers:
         """Return what this process can do, by name."""

@@ -1,4 +1,4 @@
-"""What is done to finished pictures, one after the other: enlarged, faces restored, cut, described, flipped, saved."""
+"""What is done to finished pictures in turn: enlarged, faces restored, split, cut, described, flipped, saved."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from modules.engine.upscaling import Upscaling
 from modules.errors import BadRequest, Cancelled, EaselError, OutOfMemory
 from modules.events import Note, Step
 from modules.images import infotext, metadata
-from modules.images.enlarging import checked_size, chosen_size, covering, enlarged
+from modules.images.enlarging import checked_size, chosen_size, covering, enlarged, piece_boxes
 from modules.images.focus import Point, around, focal_point
 from modules.images.inputs import Inputs
 from modules.model_manager.catalog import Catalog
@@ -55,13 +55,13 @@ class Postprocessor:
         """
         made = 0
         fault: BadRequest | OutOfMemory | None = None
-        for place, name in enumerate(task.pictures):
-            places = range(place * task.each, (place + 1) * task.each)
+        for place in range(len(task.pictures)):
+            places = task.places(place)
             if all(each in done for each in places):
                 continue
             meter = _Meter(report, places, task.images)
             try:
-                image, recipe = self._made(task, name, meter, report)
+                pieces = self._made(task, place, meter, report)
             except Skipped:
                 report.tell(Note(key="skipped", values={"first": places[0] + 1, "last": places[-1] + 1}))
                 made += 1
@@ -71,17 +71,22 @@ class Postprocessor:
                 report.tell(_left_out(task.name_of(place) or str(place + 1), error))
                 continue
             made += 1
-            for index, flip in zip(places, ("", *task.flips), strict=True):
+            for index in places:
+                piece, copy = divmod(index - places[0], task.each)
+                image, recipe = pieces[piece]
+                flip = ("", *task.flips)[copy]
                 if index not in done:
                     notes = recipe.postprocessing | ({"Flip": flip} if flip else {})
                     mine = recipe.model_copy(update={"postprocessing": notes, "job": job, "index": index})
                     picture = Picture(flipped(image, flip), mine)
-                    yield picture, save(picture, "-".join(each for each in (task.name_of(place), flip) if each))
+                    number = str(piece + 1) if len(pieces) > 1 else ""
+                    yield picture, save(picture, "-".join(each for each in (task.name_of(place), number, flip) if each))
         if fault is not None and not made and not done:
             raise fault
 
-    def _made(self, task: Extras, name: str, meter: _Meter, report: Report) -> tuple[Image.Image, Recipe]:
-        """Return one picture with everything done to it but flipping, and its recipe."""
+    def _made(self, task: Extras, place: int, meter: _Meter, report: Report) -> list[tuple[Image.Image, Recipe]]:
+        """Return one picture, or each piece of it, with everything done to it but flipping, and its recipe."""
+        name = task.pictures[place]
         image = self._inputs.open(name)
         checked_size(image.size, task)
         operations = list(self._operations(task, meter.first, report))
@@ -89,18 +94,30 @@ class Postprocessor:
             image = operation(image, meter.part(part, len(operations)))
         found = metadata.read(self._inputs.file(name))
         given, before, _ = found if found is not None else ("", None, (0, 0))
-        notes = described(task)
+        pieces = split(image, task, task.pieces_of(place))
+        made = []
+        for number, piece in enumerate(pieces, start=1):
+            notes = described(task)
+            if len(pieces) > 1:
+                notes["Split oversized images"] = f"{number}/{len(pieces)}"
+            cut = self._finished(task, place, piece, notes, report)
+            made.append((cut, recipe_of(notes or {"Postprocess upscaler": NO_UPSCALER}, given, before, cut.size)))
+        return made
+
+    def _finished(
+        self, task: Extras, place: int, image: Image.Image, notes: dict[str, str], report: Report
+    ) -> Image.Image:
+        """Return a picture, or a piece of one, cut to a size near to its shape and described; put that into `notes`."""
         if task.auto_crop is not None and (size := chosen_size(image.size, task.auto_crop)) is not None:
             image = _cut(
                 image.resize(covering(image.size, size), Image.Resampling.LANCZOS), size, self._focus(task, image)
             )
             notes["Auto-sized crop"] = f"{size[0]}x{size[1]}"
         elif task.auto_crop is not None:
-            report.tell(Note(key="crop_unfit", values={"name": task.name_of(meter.first // task.each) or name[:12]}))
+            report.tell(Note(key="crop_unfit", values={"name": task.name_of(place) or task.pictures[place][:12]}))
         if task.caption:
             notes[CAPTION] = self._captions.say(task.caption, image, report)
-        notes = notes or {"Postprocess upscaler": NO_UPSCALER}
-        return image, recipe_of(notes, given, before, image.size)
+        return image
 
     def _operations(self, task: Extras, place: int, report: Report) -> Iterator[Operation]:
         faces: list[Operation] = []
@@ -212,6 +229,17 @@ def flipped(image: Image.Image, how: str) -> Image.Image:
     if how in ("horizontal", "both"):
         image = ImageOps.mirror(image)
     return ImageOps.flip(image) if how in ("vertical", "both") else image
+
+
+def split(image: Image.Image, task: Extras, count: int) -> list[Image.Image]:
+    """Return the `count` pieces of the task's width and height that a picture is split into; itself for one."""
+    if count == 1:
+        return [image]
+    piece = task.width or image.width, task.height or image.height
+    whole = covering(image.size, piece)
+    if image.size != whole:
+        image = image.resize(whole, Image.Resampling.LANCZOS)
+    return [image.crop(box) for box in piece_boxes(whole, piece, count)]
 
 
 def _cut(image: Image.Image, size: tuple[int, int], point: Point) -> Image.Image:

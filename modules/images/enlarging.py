@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 from modules.errors import BadRequest
-from modules.tasks import LARGEST_SIDE, AutoCrop, Extras
+from modules.images.mask import Box
+from modules.tasks import LARGEST_SIDE, MOST_PIECES, AutoCrop, Extras
 
 MOST_PIXELS = 2**27  # of one picture that is made larger: 8192 x 16384
 STEP = 64  # pixels between the sides that are chosen from
@@ -14,7 +17,8 @@ Size = tuple[int, int]
 def enlarged(size: Size, task: Extras) -> tuple[Size, Size]:
     """Return what a picture of `size` is enlarged to, and what is then cut from the middle of that.
 
-    Where only one of width and height is asked for, the other follows. The two sizes are the same unless it is cut.
+    Where only one of width and height is asked for, the other follows. The two sizes are the same unless it is cut; one
+    that is split stays whole until it is.
     """
     if not task.enlarges:
         return size, size
@@ -26,12 +30,15 @@ def enlarged(size: Size, task: Extras) -> tuple[Size, Size]:
         return whole, whole
     width, height = task.width or 0, task.height or 0
     whole = covering(size, (width, height))
-    return whole, (width, height) if width and height and task.crop else whole
+    cut = width and height and task.crop and pieces_of(size, task) == 1
+    return whole, (width, height) if cut else whole
 
 
 def checked_size(size: Size, task: Extras) -> int:
     """Return how many pixels a picture of `size` becomes; raise `BadRequest` when those are too many."""
     (width, height), _ = enlarged(size, task)
+    if pieces_of(size, task) > 1:
+        width, height = covering(size, (task.width or 0, task.height or 0))
     if width * height > MOST_PIXELS or max(width, height) > LARGEST_SIDE:
         raise BadRequest("extras_size", width=width, height=height, most=MOST_PIXELS // 10**6, side=LARGEST_SIDE)
     return width * height
@@ -55,6 +62,35 @@ def chosen_size(size: Size, crop: AutoCrop) -> Size | None:
     else:
         width, height, _ = min(near, key=lambda each: (each[2], -each[0] * each[1]))
     return width, height
+
+
+def pieces_of(size: Size, task: Extras) -> int:
+    """Return how many pieces of width x height a picture of `size` is split into; 1 when it is not.
+
+    Raises `BadRequest` when they would be too many.
+    """
+    if task.split is None or not task.width or not task.height:
+        return 1
+    ratio = (size[0] * task.height) / (size[1] * task.width)
+    if min(ratio, 1 / ratio) > task.split.split_at or ratio == 1:
+        return 1
+    whole = covering(size, (task.width, task.height))
+    length, side = max(zip(whole, (task.width, task.height), strict=True), key=lambda pair: pair[0] / pair[1])
+    common = side * task.split.split_overlap
+    pieces = max(1, math.ceil((length - common) / (side - common)))
+    if pieces > MOST_PIECES:
+        raise BadRequest("split_pieces", pieces=pieces, most=MOST_PIECES)
+    return pieces
+
+
+def piece_boxes(size: Size, piece: Size, count: int) -> list[Box]:
+    """Return the `count` parts of size `piece` that a picture of `size`, as wide or as high as that, is cut into.
+
+    They lie in even steps from one end to the other.
+    """
+    (width, height), last = piece, max(1, count - 1)
+    starts = (((size[0] - width) * place // last, (size[1] - height) * place // last) for place in range(count))
+    return [(left, top, left + width, top + height) for left, top in starts]
 
 
 def covering(size: Size, wanted: Size) -> Size:

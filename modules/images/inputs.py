@@ -26,6 +26,7 @@ SIDES = (8, 20_000)  # pixels
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "BMP", "TIFF")
 T = TypeVar("T")
 NAME = re.compile(r"[0-9a-f]{64}")
+_ORIENTATION, _LYING = 0x0112, range(5, 9)  # of EXIF, and the values of a picture that is turned by a quarter
 _PAGES = (b"<!doctype html", b"<html", b"<svg", b"<?xml")
 _DEEP = MappingProxyType({"I;16": 65535, "I;16L": 65535, "I;16B": 65535, "I;16N": 65535, "I": 65535, "F": 1.0})
 
@@ -79,6 +80,19 @@ class Inputs:
     def open(self, name: str) -> Image.Image:
         """Return the picture of that name, upright, as RGB or RGBA; raise `BadRequest` when there is none."""
         return opened(self.file(name).read_bytes())
+
+    def size(self, name: str) -> tuple[int, int]:
+        """Return width and height in pixels of the picture of that name when it stands upright, from its header alone.
+
+        Raises `BadRequest` when there is none, or it cannot be read.
+        """
+        try:
+            with Image.open(self.file(name), formats=FORMATS) as image:
+                width, height = image.size
+                lies = image.getexif().get(_ORIENTATION, 1) in _LYING
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            raise BadRequest("picture_damaged") from error
+        return (height, width) if lies else (width, height)
 
     def text(self, name: str) -> str:
         """Return the "parameters" text inside the picture of that name, "" when it has none."""

@@ -12,13 +12,15 @@ import torch
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
-from modules.errors import DownloadError, UnknownModel
+from modules.errors import BrokenFile, DownloadError, UnknownModel
 from modules.families.family import Entry
+from modules.model_manager.configs import CONFIG, config_of
 from modules.model_manager.header import TORCH, read_safetensors
 from modules.model_manager.torch_file import read_torch
 from modules.settings import Settings
 
 FOLDER = "ControlNetPreprocessor"
+MODEL_FILES = (("model.safetensors", "model.safetensors.index.json"), ("preprocessor_config.json",))
 
 Fetch = Callable[[str, str, Path], None]
 """Puts the file of a name from a repository into a folder."""
@@ -49,7 +51,15 @@ class Annotators:
     def weights(self, file: str, repository: str = "") -> Mapping[str, Entry]:
         """Return the tensors of the weight file of that name; nothing in it is run.
 
-        Raises `UnknownModel` with the file's name and where to put it, `DownloadError`, `BrokenFile`, `UnsafeFile`.
+        Raises what `file` raises, `BrokenFile` and `UnsafeFile`.
+        """
+        path = self.file(file, repository)
+        return read_torch(path).entries if path.suffix.lower() in TORCH else dict(read_safetensors(path))
+
+    def file(self, file: str, repository: str = "") -> Path:
+        """Return where the file of that name lies; it is fetched where that is allowed.
+
+        Raises `UnknownModel` with its name and where to put it, and `DownloadError`.
         """
         path = self.find(file)
         if path is None and self.allowed and repository:
@@ -59,7 +69,23 @@ class Annotators:
             path = self.find(file)
         if path is None:
             raise UnknownModel("preprocessor_weights", file=file, folder=str(self.folder))
-        return read_torch(path).entries if path.suffix.lower() in TORCH else dict(read_safetensors(path))
+        return path
+
+    def model(self, name: str, kind: str, classes: int) -> Path:
+        """Return the folder whose config.json is of a model of transformers of that `kind` with so many `classes`.
+
+        It may have any name. Raises `UnknownModel` with the one that such a model is published under, `name`, when
+        there is none, and `BrokenFile` when what is found lacks files.
+        """
+        for folder, _, files in sorted(os.walk(self.folder)):
+            told = config_of(Path(folder)) if CONFIG in files else {}
+            labels = told.get("id2label")
+            if told.get("model_type") == kind and isinstance(labels, dict) and len(labels) == classes:
+                lacking = [" / ".join(some) for some in MODEL_FILES if not set(some) & set(files)]
+                if lacking:
+                    raise BrokenFile("preprocessor_incomplete", file=name, missing=", ".join(lacking), folder=folder)
+                return Path(folder)
+        raise UnknownModel("preprocessor_folder", file=name, folder=str(self.folder))
 
     def find(self, file: str) -> Path | None:
         """Return where the file of that name lies: in the folder, or in one below it, as other programs have it."""

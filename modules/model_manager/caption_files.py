@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from modules.captioners.captioner import Captioner
 from modules.errors import BrokenFile, UnknownModel
+from modules.model_manager.configs import config_of
 from modules.model_manager.kinds import bases
 from modules.model_manager.scan import bad_name, within
 from modules.settings import Settings
 
-CONFIG = "config.json"
 HOME = "BLIP"  # below the folder of models, where nothing else is known
-LARGEST_CONFIG = 2**20  # bytes
 
 
 class CaptionFiles:
@@ -59,7 +57,7 @@ class CaptionFiles:
                 for path in _folders(base / kind.folder) if kind.folder else ():
                     name = f"{kind.folder}/{path.name}"
                     outside = not within(os.path.realpath(path), allowed)
-                    if name not in seen and not outside and not bad_name(path.name) and _kind_of(path) == kind.kind:
+                    if name not in seen and not outside and not bad_name(path.name) and _is(path, kind):
                         seen.add(name)
                         yield name, kind, path
 
@@ -71,13 +69,8 @@ def _folders(folder: Path) -> list[Path]:
         return []
 
 
-def _kind_of(path: Path) -> str:
-    """Return what a model's config.json says it is, empty without one."""
-    config = path / CONFIG
-    try:
-        if config.stat().st_size > LARGEST_CONFIG:
-            return ""
-        told = json.loads(config.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return ""
-    return str(told.get("model_type", "")) if isinstance(told, dict) else ""
+def _is(path: Path, kind: Captioner) -> bool:
+    """Tell whether a folder holds a model of that kind."""
+    if kind.kind:
+        return bool(config_of(path).get("model_type", "") == kind.kind)
+    return all((path / file).is_file() for file in kind.marks)

@@ -47,7 +47,10 @@ def settled_extras(task: Extras, catalog: Catalog, offered: Sequence[str]) -> Ex
         if getattr(task, which) and restorer_file(catalog, which) is None:
             raise BadRequest("face_missing", restorer=folder, folder=str(catalog.home("face").with_name(folder)))
     settled = task.model_copy(update={"upscaler": first, "second": second, "flips": tuple(dict.fromkeys(task.flips))})
-    does = (settled.enlarges, settled.gfpgan, settled.codeformer, settled.flips, settled.auto_crop, settled.caption)
+    faces = settled.gfpgan or settled.codeformer
+    does = (settled.enlarges, faces, settled.split, settled.flips, settled.auto_crop, settled.caption)
+    if task.split is not None and not (task.width and task.height):
+        raise BadRequest("split_size")
     if task.auto_crop is not None and task.auto_crop.least > task.auto_crop.most:
         raise BadRequest("auto_crop_bounds", least=task.auto_crop.least, most=task.auto_crop.most)
     if not any(does):

@@ -9,7 +9,7 @@ from modules.controls.preprocessor import settled
 from modules.errors import BadRequest, EaselError
 from modules.events import CAPTIONED, HINT_MADE
 from modules.images import metadata
-from modules.images.enlarging import checked_size
+from modules.images.enlarging import checked_size, pieces_of
 from modules.images.files import PictureFiles
 from modules.images.inputs import Inputs
 from modules.images.larger import larger_size
@@ -202,14 +202,18 @@ class Server:
         if ready.caption:
             self._see_captioner(ready.caption)
         pixels = 0
+        pieces = []
         faults = []
         for name in ready.pictures:
             try:
                 pixels += self._pixels_of(name, ready)
+                pieces.append(pieces_of(self.inputs.size(name), ready) if ready.split else 1)
             except BadRequest as error:
                 faults.append(error)
+                pieces.append(1)
         if len(faults) == len(ready.pictures):
             raise faults[0]
+        ready = ready.model_copy(update={"pieces": tuple(pieces) if ready.split else ()})
         return self.jobs.add_extras(ready, owner, origin, pixels)
 
     def _pixels_of(self, name: str, task: Extras) -> int:

@@ -48,8 +48,8 @@ def _compare(row: PictureRow, task: Extras, words: Words) -> Html:
     full = element(
         "button", icon("expand"), type="button", cls="tool full", data_zoom=url, title=label, aria_label=label
     )
-    place, copy = divmod(row.index, task.each)
-    if copy or place >= len(task.pictures):
+    place = next((at for at in range(len(task.pictures)) if row.index == task.places(at)[0]), -1)
+    if place < 0 or task.pieces_of(place) > 1:
         return element("div", after, full, element("span", size, cls="chip right"), cls="compare", style=frame)
     before = element("img", cls="before", src=input_url(task.pictures[place]), alt=words.say("extras.before"))
     slider = element("input", type="range", min=0, max=100, value=50, step=0.1, aria_label=words.say("extras.compare"))

@@ -13,7 +13,7 @@ from modules.request import InitImage, Request
 from modules.tasks import make_interrogate
 from modules.ui import pieces
 from modules.ui.fields import Form
-from modules.ui.listeners import QUEUED, QUIET
+from modules.ui.listeners import AS_TYPED, QUEUED, QUIET
 from modules.ui.maker import Maker
 from modules.ui.opened import when_opened
 from modules.ui.page_words import explain, sentence
@@ -41,10 +41,18 @@ class SourceMaker(Maker):
         self._sliding(form, "init/denoising_strength", "denoising_strength", InitImage, 0.01)
 
     def describing(self) -> None:
-        """Build the button that has the picture described; it is there when somebody can do that."""
-        there = bool(self.server.captioners())
+        """Build the button that has the picture described, and the choice by whom; they are there when somebody can."""
+        names = self.server.captioners()
+        self.captioner = gr.Dropdown(
+            names,
+            value=names[0] if names else "",
+            label=self.words("captioner"),
+            elem_id=f"{self.name}_captioner",
+            visible=len(names) > 1,
+            min_width=0,
+        )
         name = f"{self.name}_interrogate"
-        self.describe = gr.Button(self.words("interrogate"), elem_id=name, elem_classes="wide", visible=there)
+        self.describe = gr.Button(self.words("interrogate"), elem_id=name, elem_classes="wide", visible=bool(names))
 
     def resizing(self, form: Form, latent: bool) -> None:
         """Build the fields of how a picture comes to the size that is made."""
@@ -125,27 +133,32 @@ class SourceMaker(Maker):
         sides = [parts["width"], parts["height"]]
         # Only what a person puts there: a form that is restored has the size it had.
         prompt = parts["prompt"]
-        self.describe.click(self.interrogate, self.well.field, prompt, **QUEUED)
-        when_opened(self.can_describe, [self.describe])
+        asked = [self.well.field, self.captioner]
+        self.describe.click(self.interrogate, asked, prompt, **AS_TYPED, **QUEUED)
+        when_opened(self.can_describe, [self.captioner, self.describe])
         self.well.panel.put(self.fit, parts["model"], sides, **QUIET)
 
     def can_describe(self) -> Any:
-        """Show the button where there is a captioner by now."""
-        return gr.update(visible=bool(self.server.captioners()))
+        """Show the button where there is a captioner by now, and the choice where there are several."""
+        names = self.server.captioners()
+        chosen = gr.update(choices=names, value=names[0] if names else "", visible=len(names) > 1)
+        return chosen, gr.update(visible=bool(names))
 
-    def interrogate(self, image: str, request: gr.Request) -> Any:
+    def interrogate(self, image: str, captioner: str, request: gr.Request) -> Any:
         """Have the picture described, wait for it, and return the words for the prompt."""
         words = self.words.heard(request)
         try:
             if not image:
                 raise BadRequest("no_picture")
-            job = self.server.submit_interrogate(make_interrogate({"image": image}))
+            job = self.server.submit_interrogate(make_interrogate({"image": image, "captioner": captioner or ""}))
             found = awaited(self.server, job)
             if caption := self.server.captioned(job):
                 self.save(prompt=caption)
                 return caption
             error = found.error if found is not None else None
-            said = sentence(error.key, error.values, words) if error else words.say("ui.caption_waits")
+            over = found is not None and found.status == "done"
+            waits = words.say("ui.caption_nothing" if over else "ui.caption_waits")
+            said = sentence(error.key, error.values, words) if error else waits
         except EaselError as refused:
             said = explain(refused, words)
         gr.Warning(pieces.plain(said))

@@ -155,3 +155,42 @@ def test_on_a_phone_nothing_is_too_wide(visit: Visit) -> None:
         front(studio.page, tab)
         studio.page.wait_for_timeout(800)
         assert studio.page.evaluate("document.documentElement.scrollWidth") == 390, tab
+
+
+def test_a_mask_is_made_and_used_by_keyboard_alone(visit: Visit, drawing: Path) -> None:
+    studio = visit()
+    page = studio.page
+    front(page, "Inpaint")
+    cleared(studio, "inpaint_init_image")
+    expect(put(studio, "inpaint_init_image", drawing)).to_contain_text("128 × 128", timeout=PATIENCE)
+    expect(page.locator("#inpaint_width input").first).to_have_value("128", timeout=PATIENCE)
+    page.locator("#inpaint_shapes > button").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#inpaint_shape_left input")).to_be_visible()
+    # The left disc: each number in its turn, a Tab between them.
+    page.locator("#inpaint_shape_left input").focus()
+    for place, number in enumerate(("5", "27", "46", "46")):
+        if place:
+            page.keyboard.press("Tab")
+        page.keyboard.press("Control+a")
+        page.keyboard.type(number)
+    page.keyboard.press("Tab")  # the shape
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.locator("#inpaint_shape_add").focus()
+    page.keyboard.press("Enter")
+    told = page.locator("#inpaint_shape_told [role=status]")
+    expect(told).to_contain_text("of the picture is painted", timeout=PATIENCE)
+    painted = page.locator("#inpaint_painted textarea")
+    expect(painted).to_have_value(re.compile('"layer": ?"[0-9a-f]{64}"'), timeout=PATIENCE)
+    prompt = "a yellow house on a white background"
+    page.locator("#inpaint_prompt textarea").focus()
+    page.keyboard.press("Control+a")
+    page.keyboard.type(prompt)
+    page.locator("#inpaint_steps input").first.fill("6")
+    page.locator("#inpaint_prompt textarea").focus()
+    page.keyboard.press("Control+Enter")
+    after, before = (np.asarray(each, int) for each in (finished(studio, "inpaint", prompt), Image.open(drawing)))
+    assert (after[:, 100:] == before[:, 100:]).all(), "the right disc is what it was, bit for bit"
+    assert np.abs(after[44:84, 20:52] - before[44:84, 20:52]).mean() > 20, "the left one is not"

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 from controlnet_aux.mlsd.models.mbv2_mlsd_large import MobileV2_MLSD_Large
+from controlnet_aux.open_pose import OpenposeDetector, PoseResult
+from controlnet_aux.open_pose.body import BodyResult, Keypoint
 from controlnet_aux.pidi.model import pidinet
 from torch import nn
 
@@ -163,3 +165,28 @@ def test_networks_give_hints_of_the_same_size_each_time(random_weights: Annotato
         first, again = (run(square.copy(), offer.settled({})) for _ in range(2))
         assert first.shape == square.shape and first.dtype == np.uint8, name
         assert np.array_equal(first, again), name
+
+
+def test_openpose_draws_bodies_hands_and_faces_as_asked(square: Pixels, monkeypatch: pytest.MonkeyPatch) -> None:
+    def found(detector: object, picture: Pixels, hand: bool, face: bool) -> list[PoseResult]:
+        across, down = picture.shape[1], picture.shape[0]
+        body = BodyResult([Keypoint(10 / across, 10 / down), *[None] * 17], 1.0, 1)
+        joints = [Keypoint((20 + place) / across, (40 + place % 4) / down) for place in range(21)]
+        points = [Keypoint(70 / across, 30 / down)]
+        return [PoseResult(body, joints if hand else None, None, points if face else None)]
+
+    monkeypatch.setattr(OpenposeDetector, "detect_poses", found)
+    for part in ("body_of", "hand_of", "face_of"):
+        monkeypatch.setattr(f"modules.controls.hints.poses.{part}", lambda place, file: None)
+    seen = {}
+    for name in ("openpose", "openpose_hand", "openpose_face", "openpose_faceonly", "openpose_full"):
+        hint = drawn(name, square)
+        assert hint.shape == square.shape
+        seen[name] = tuple(bool(hint[down, across].any()) for across, down in ((10, 10), (30, 42), (70, 30)))
+    assert seen == {
+        "openpose": (True, False, False),
+        "openpose_hand": (True, True, False),
+        "openpose_face": (True, False, True),
+        "openpose_faceonly": (False, False, True),
+        "openpose_full": (True, True, True),
+    }

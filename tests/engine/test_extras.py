@@ -19,6 +19,7 @@ from modules.engine.upscaling import Upscaling
 from modules.errors import BadRequest, Cancelled
 from modules.events import Note
 from modules.images import metadata
+from modules.images.enlarging import pieces_of
 from modules.images.files import PictureFiles
 from modules.images.inputs import Inputs
 from modules.model_manager.caption_files import CaptionFiles
@@ -61,6 +62,9 @@ class Room:
     def do(self, pictures: Sequence[str], done: Sequence[int] = (), **values: Any) -> list[Picture]:
         task = make_extras({"pictures": pictures, "upscaler": "Lanczos", "scale": 2, **values})
         settled = settled_extras(task, self.catalog, list(self.upscaling.offered))
+        if settled.split:
+            pieces = tuple(pieces_of(self.inputs.size(name), settled) for name in pictures)
+            settled = settled.model_copy(update={"pieces": pieces})
         for picture, name in self.worker.process(settled, self.report, self._save, "job", done):
             assert name == self.saved[-1]
             self.made.append(picture)
@@ -211,6 +215,59 @@ def test_each_picture_is_cut_to_a_size_near_to_its_shape(room: Room) -> None:
     assert [each.image.size for each in made] == [(128, 128), (192, 128), (100, 900)]
     assert made[0].recipe.postprocessing == {"Auto-sized crop": "128x128"}
     assert [each.key for each in room.report.events if isinstance(each, Note)] == ["crop_unfit"]
+
+
+def bands(*colours: str) -> Image.Image:
+    """A picture of bands of forty by forty pixels, one below the other."""
+    image = Image.new("RGB", (40, 40 * len(colours)))
+    for place, colour in enumerate(colours):
+        image.paste(colour, (0, 40 * place, 40, 40 * place + 40))
+    return image
+
+
+@pytest.mark.parametrize("upright", [True, False])
+def test_what_is_far_longer_than_the_size_is_split_into_pieces_that_overlap(room: Room, upright: bool) -> None:
+    long = bands("#d22", "#fff", "#22d", "#fff", "#2a2")
+    lying = long.transpose(Image.Transpose.ROTATE_90)
+    names = [room.inputs.keep(each) for each in (long if upright else lying, scene(40, 40))]
+    made = room.do(names, upscaler="None", width=40, height=40, split={"split_overlap": 0.2}, names=["long", "one"])
+    assert room.saved == [*(f"long-{number}" for number in range(1, 7)), "one"]
+    assert [each.recipe.index for each in made] == list(range(7))
+    assert {each.image.size for each in made} == {(40, 40)}
+    for place, picture in enumerate(made[:6]):
+        upwards = picture.image if upright else picture.image.transpose(Image.Transpose.ROTATE_270)
+        assert difference(upwards, long.crop((0, 32 * place, 40, 32 * place + 40))) == 0
+    assert made[1].recipe.postprocessing == {"Split oversized images": "2/6"}
+    assert made[6].recipe.postprocessing == {"Postprocess upscaler": "None"}
+
+
+def test_pieces_are_of_the_picture_made_larger_and_each_is_flipped(room: Room) -> None:
+    name = room.inputs.keep(bands("#d22", "#fff", "#22d"))
+    made = room.do([name], width=80, height=80, split={"split_overlap": 0}, flips=["vertical"], done=[0, 1, 3])
+    assert [each.recipe.index for each in made] == [2, 4, 5] and room.saved == ["2", "3", "3-vertical"]
+    assert made[1].image.getpixel((40, 60)) == made[2].image.getpixel((40, 20)) == (34, 34, 221)
+
+
+def test_a_picture_that_is_not_so_long_is_cut_as_ever(room: Room) -> None:
+    (made,) = room.do([room.inputs.keep(scene())], width=61, height=61, split={"split_at": 0.5})
+    assert made.image.size == (61, 61) and "Split oversized images" not in made.recipe.postprocessing
+    with pytest.raises(BadRequest) as refused:
+        room.do([room.inputs.keep(bands(*["#fff"] * 30))], width=40, height=8, split={"split_overlap": 0.9})
+    assert refused.value.key == "split_pieces"
+    with pytest.raises(BadRequest) as refused:
+        room.do([room.inputs.keep(scene())], split={})
+    assert refused.value.key == "split_size"
+
+
+def test_a_photograph_that_lies_on_its_side_is_split_as_it_is_seen(room: Room) -> None:
+    lying = io.BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = 6  # it is to be turned by a quarter
+    bands("#d22", "#fff", "#22d").transpose(Image.Transpose.ROTATE_90).save(lying, "PNG", exif=exif)
+    name = room.inputs.put(lying.getvalue())
+    assert room.inputs.size(name) == room.inputs.open(name).size == (40, 120)
+    made = room.do([name], upscaler="None", width=40, height=40, split={"split_overlap": 0})
+    assert [each.image.getpixel((20, 20)) for each in made] == [(221, 34, 34), (255, 255, 255), (34, 34, 221)]
 
 
 def test_a_caption_is_in_the_file_and_beside_it(room: Room) -> None:

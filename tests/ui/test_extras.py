@@ -118,6 +118,18 @@ def test_pictures_are_cut_and_described_when_asked_to(tab: ExtrasTab, tmp_path: 
     assert tab.load(VISIT)[tab.parts["crop_least"]]["value"] == 128
 
 
+def test_long_pictures_are_split_and_the_job_says_how_many_come_of_them(tab: ExtrasTab) -> None:
+    put = [[tab.server.inputs.keep(scene(*size)), "long"] for size in ((60, 300), (60, 61))]
+    names = str(tab.pile.bring("[]", event(put=put, refused=[]), VISIT)[0])
+    asked = {"mode": "to", "width": 60, "height": 60, "flips": ["both"]}
+    asked |= {"split": True, "split_at": 0.4, "split_overlap": 0}
+    job = tab.add(names, VISIT, **{**FORM, **asked})[0]
+    found = tab.server.jobs.get(job)
+    assert found is not None and isinstance(found.task, Extras) and found.task.split is not None
+    assert (found.task.pieces, found.task.images, found.task.split.split_at) == ((5, 1), 12, 0.4)
+    assert tab.load(VISIT)[tab.parts["split_at"]]["value"] == 0.4
+
+
 @pytest.mark.parametrize(
     ("values", "said"),
     [
@@ -127,6 +139,8 @@ def test_pictures_are_cut_and_described_when_asked_to(tab: ExtrasTab, tmp_path: 
         ({"gfpgan": 1}, "There is no GFPGAN model"),
         ({"auto_crop": True, "crop_error": 2}, "Difference from the shape at most (0 to 1) is 2"),
         ({"auto_crop": True, "crop_least": 512, "crop_most": 256}, "the least is 512 and the most 256"),
+        ({"split": True, "split_at": 0.5}, "with a width and a height"),
+        ({"split": True, "split_overlap": 0.95}, "Overlap of the pieces (0 to 0.9) is 0.95"),
         ({"caption": "BLIP/gone"}, "Put the folder of a BLIP model"),
     ],
 )

@@ -25,7 +25,7 @@ from modules.ui.top import build_top
 from modules.ui.units import controls_of, options_of
 from modules.ui.well import well
 from modules.words import load_words
-from tests.fake_captioners import put_blip
+from tests.fake_captioners import put_blip, put_tagger
 from tests.serving import running
 from tests.ui.conftest import put_picture
 
@@ -182,10 +182,10 @@ def test_a_picture_is_described_in_the_prompt(tmp_path: Path, monkeypatch: pytes
             maker = Inpaint(Page(server, words, blocks, top.model, top.health, top), "inpaint")
             maker.connect()
         name = server.inputs.keep(Image.new("RGB", (64, 64), "blue"))
-        assert maker.can_describe()["visible"] is True
-        assert maker.interrogate(name, VISIT) == f"a picture called {name[:4]}"
-        assert maker.interrogate("", VISIT) == gr.skip() and "There is no picture yet" in said[0]
-        assert maker.interrogate("0" * 64, VISIT) == gr.skip() and len(said) == 2
+        assert [each["visible"] for each in maker.can_describe()] == [False, True], "there is nobody else to choose"
+        assert maker.interrogate(name, "", VISIT) == f"a picture called {name[:4]}"
+        assert maker.interrogate("", "", VISIT) == gr.skip() and "There is no picture yet" in said[0]
+        assert maker.interrogate("0" * 64, "", VISIT) == gr.skip() and len(said) == 2
 
 
 def test_nobody_describes_pictures_where_there_is_no_captioner(page: Page) -> None:
@@ -193,7 +193,11 @@ def test_nobody_describes_pictures_where_there_is_no_captioner(page: Page) -> No
         maker = Img2img(page, "img2img")
         assert maker.describe.visible is False
         put_blip(page.server.settings.data_dir)
-        assert maker.can_describe()["visible"] is True, "a model was put there meanwhile"
+        assert [each["visible"] for each in maker.can_describe()] == [False, True], "a model was put there meanwhile"
+        put_tagger(page.server.settings.data_dir)
+        chosen, button = maker.can_describe()
+        assert chosen["visible"] and chosen["choices"] == ["BLIP/tiny", "WD14/tiny"] and button["visible"]
+        assert chosen["value"] == "BLIP/tiny"
 
 
 def test_units_that_are_on_become_controls(server: Server) -> None:

@@ -15,6 +15,7 @@ def load(place: Place, body: bool = True, hand: bool = False, face: bool = False
     """Return what draws the joints of people, and of those only `body`, `hand`s and `face`s as asked."""
     from controlnet_aux.open_pose import OpenposeDetector
 
+    from modules.controls.hints.bones import drawn
     from modules.controls.hints.networks import through
     from modules.controls.hints.poses import body_of, face_of, hand_of
 
@@ -22,8 +23,11 @@ def load(place: Place, body: bool = True, hand: bool = False, face: bool = False
     hands, faces = hand_of(place, HAND) if hand else None, face_of(place, FACE) if face else None
     detector = OpenposeDetector(people, hands, faces)
 
+    def drawing(picture: Pixels, **about: object) -> Pixels:
+        return drawn(detector.detect_poses(picture, hand, face), picture.shape[0], picture.shape[1], body, hand, face)
+
     def poses(picture: Pixels, options: Mapping[str, float]) -> Pixels:
-        return through(detector, picture, include_body=body, include_hand=hand, include_face=face)
+        return through(drawing, picture)
 
     return poses
 

@@ -1,4 +1,4 @@
-"""The tab for finished pictures: enlarge them, restore their faces, cut, flip and describe them."""
+"""The tab for finished pictures: enlarge them, restore their faces, split, cut, flip and describe them."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from modules.errors import EaselError
 from modules.hooks import hookimpl
 from modules.model_manager.extras_task import RESTORERS, restorer_file, upscaler_names
 from modules.server.views import Job
-from modules.tasks import FLIPS, MOST_PICTURES, NO_UPSCALER, AutoCrop, Extras, make_extras
+from modules.tasks import FLIPS, MOST_PICTURES, NO_UPSCALER, AutoCrop, Extras, Split, make_extras
 from modules.ui import pieces, result_panel
 from modules.ui.device import device_of
 from modules.ui.extras_panel import RESULT, result
@@ -65,6 +65,7 @@ class ExtrasTab:
                 with gr.Column(elem_classes="card", min_width=0):
                     self._size()
                     self._faces()
+                    self._split()
                     self._crop()
                     self._flips()
                     self._caption()
@@ -127,6 +128,16 @@ class ExtrasTab:
             self.parts["flips"] = gr.CheckboxGroup(
                 [(labels[name], name) for name in FLIPS], value=[], show_label=False, elem_id="extras_flips"
             )
+
+    def _split(self) -> None:
+        words = self.words
+        with gr.Accordion(words.say("extras.split"), open=False):
+            self.parts["split"] = gr.Checkbox(False, label=words.say("extras.split_on"), elem_id="extras_split")
+            with gr.Row(elem_classes="line two"):
+                labels = {"split_at": words.say("extras.split_at"), "split_overlap": words.say("extras.split_overlap")}
+                for name, label in labels.items():
+                    default = Split.model_fields[name].default
+                    self.parts[name] = gr.Number(default, label=label, step=0.05, elem_id=f"extras_{name}", min_width=0)
 
     def _crop(self) -> None:
         words = self.words
@@ -306,6 +317,9 @@ def _asked(values: Mapping[str, Any], pictures: Sequence[Brought]) -> dict[str, 
     crop = {name.removeprefix(CROP): given.pop(name) for name in list(given) if name.startswith(CROP)}
     if given.pop("auto_crop", False):
         given["auto_crop"] = crop
+    split = {name: given.pop(name) for name in Split.model_fields if name in given}
+    if given.pop("split", False):
+        given["split"] = split
     for name in ("width", "height", "crop") if values.get("mode") != "to" else ("scale", "longest"):
         given.pop(name, None)
     given["pictures"] = [name for name, _ in pictures]

@@ -17,6 +17,7 @@ from modules.ui.fields import Form
 from modules.ui.listeners import QUIET
 from modules.ui.painter import Painter, layer_of
 from modules.ui.pile import Pile, brought
+from modules.ui.shapes import Shapes
 from modules.ui.source import COLOURS, SourceMaker
 from modules.ui.tab import Page, Tab
 from modules.ui.well import Well
@@ -50,6 +51,7 @@ class Img2img(SourceMaker):
         self.details(form)
         with gr.Accordion(self.words("sketch"), open=False, elem_classes="part"):
             self.painter = Painter(self.server, self.words, form, "sketch_hint", COLOURS)
+            self.shapes = Shapes(self.words, NAME, self.painter, self.words("sketch_numbers"), COLOURS)
         with gr.Accordion(self.words("in_tiles"), open=False, elem_classes="part"):
             self._tiles(form)
         with gr.Accordion(self.words("many_pictures"), open=False, elem_classes="part") as self.many:
@@ -114,6 +116,7 @@ class Img2img(SourceMaker):
         """Connect the components."""
         super().connect()
         self.pile.connect()
+        self.shapes.connect(self.well.field, self.keeper("painted"))
         self.pile.arrival.change(lambda: gr.update(open=True), None, self.many, **QUIET)
         # The file of an upscaler may come at any time; whoever opens the list sees what is there now.
         box: Any = self.form.components["tiles/upscaler"]

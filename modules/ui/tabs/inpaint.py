@@ -16,12 +16,14 @@ from modules.images.resize import flattened
 from modules.request import Mask, Request, Soft
 from modules.ui.fields import Form
 from modules.ui.painter import Painter, layer_of
+from modules.ui.shapes import Shapes
 from modules.ui.source import COLOURS, SourceMaker, suiting
 from modules.ui.tab import Page, Tab
 from modules.ui.well import Well
 
 NAME = "inpaint"
 CONTEXT, MOST_PADDING = 64, 256  # pixels of the old picture that are seen when it is painted on
+PAINTS = ("#ff4fa3", *COLOURS)  # the first one is in few pictures
 SIDES = ("left", "right", "up", "down")
 FILLS = MappingProxyType(
     {"fill": "fill_fill", "original": "fill_original", "noise": "fill_noise", "nothing": "fill_nothing"}
@@ -47,7 +49,8 @@ class Inpaint(SourceMaker):
         """Build the picture, the editor, the mask's fields, soft inpainting and outpainting."""
         self.well = Well(self.server, self.words, form, "init/image", "init_picture")
         self.describing()
-        self.painter = Painter(self.server, self.words, form, "mask_hint", ("#ff4fa3", *COLOURS))
+        self.painter = Painter(self.server, self.words, form, "mask_hint", PAINTS)
+        self.shapes = Shapes(self.words, NAME, self.painter, self.words("mask_numbers"), PAINTS)
         self._switch(form, "keep_paint", "keep_paint")
         self.strength(form)
         with gr.Row(elem_classes="line two"):
@@ -112,6 +115,7 @@ class Inpaint(SourceMaker):
         """Connect the components."""
         super().connect()
         self.uploaded.connect(self.keeper("uploaded_mask"))
+        self.shapes.connect(self.well.field, self.keeper("painted"))
 
     def _switch(self, form: Form, field: str, label: str) -> None:
         form.add(field, gr.Checkbox(False, label=self.words(label), elem_id=_id(field), min_width=0))
