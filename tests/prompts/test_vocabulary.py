@@ -47,8 +47,13 @@ CURATED = [
     "\\(escaped\\) {a|b} <lora:name:0.8> [from:to:0.5]",
 ]
 
-# What Unicode 3.2 knew: the libraries agree on which of these are letters, not on later code points.
-ASSIGNED = st.characters(exclude_categories=["Cs"]).filter(lambda c: unicodedata.ucd_3_2_0.category(c) != "Cn")
+
+def assigned(text: str) -> bool:
+    # What Unicode 3.2 knew: the libraries agree on which of these are letters, not on later code points.
+    return all(unicodedata.ucd_3_2_0.category(letter) != "Cn" for letter in text)
+
+
+ASSIGNED = st.characters(exclude_categories=["Cs"]).filter(assigned)
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +95,9 @@ def test_ids_agree_on_ascii(text: str, tokenizer: ClipTokenizer, transformers_id
 
 
 @settings(max_examples=400, deadline=None)
-@given(text=st.text(ASSIGNED, max_size=30))
+@given(
+    text=st.text(ASSIGNED, max_size=30).filter(lambda text: assigned(ftfy.fix_text(text)))
+)  # mending may not keep it
 def test_ids_agree_on_unicode(text: str, tokenizer: ClipTokenizer, transformers_ids: Any, open_clip_ids: Any) -> None:
     assert tokenizer(text) == transformers_ids(text)
     if "&" not in text:
