@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from modules.engine.engine import Engine
 from modules.errors import BadRequest, EaselError, UnknownModel, WrongFamily
-from modules.events import Preview
+from modules.hooks import JobView, Ring, hookimpl
 from modules.images import infotext
 from modules.images.inputs import Inputs
 from modules.model_manager.control_check import checked_controls
@@ -62,16 +63,32 @@ def test_it_acts_from_start_to_end_alone(engine: Engine, picture: str, sampler: 
     assert len({plain, always, early, late}) == 4
 
 
-def test_what_came_before_the_start_is_as_without(engine: Engine, picture: str) -> None:
-    """The guess of each step up to the start is the same, bit for bit."""
+class Watching:
+    """Keeps the guess of each step."""
+
+    def __init__(self) -> None:
+        self.guesses: list[Tensor] = []
+
+    @hookimpl
+    def around_denoise(self, job: JobView) -> Ring:
+        def ring(inner: Callable[[Tensor, float], Tensor]) -> Callable[[Tensor, float], Tensor]:
+            def step(x: Tensor, sigma: float) -> Tensor:
+                self.guesses.append(inner(x, sigma).clone())
+                return self.guesses[-1]
+
+            return step
+
+        return ring
+
+
+def test_what_came_before_the_start_is_as_without(root: Path, picture: str) -> None:
+    """The guess of each step up to the start is the same, bit for bit, and each one after it is another."""
     seen = []
     for units in ((), (unit(picture, start=0.5),)):
-        report = RecordingReport()
-        request = ask("a cat", controls=list(units), steps=6, model="one", seed=7, sampler="Euler", width=64, height=64)
-        list(engine.generate(request, report, lambda picture: picture))
-        seen.append([event.webp for event in report.events if isinstance(event, Preview)])
-    assert seen[0][:1] == seen[1][:1]
-    assert seen[0][-1] != seen[1][-1]
+        watching = Watching()
+        drawn(engine_on(root, watching), *units, steps=6)
+        seen.append(watching.guesses)
+    assert [torch.equal(plain, controlled) for plain, controlled in zip(*seen, strict=True)] == [True] * 3 + [False] * 3
 
 
 def test_the_same_control_in_every_layout_is_the_same_picture(engine: Engine, picture: str) -> None:
