@@ -11,6 +11,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from modules.settings import Settings
+from modules.ui.page_settings import page_settings
 from tests.browser.conftest import DESK, PATIENCE, PHONE, Studio, front, serving
 from tests.fake_checkpoints import write_single
 from tests.fake_networks import write_embedding, write_lora
@@ -170,7 +172,7 @@ MOVED = (
 def bare(browser: Browser) -> Iterator[Page]:
     """A page with nothing on it but the scripts whose functions are tried."""
     page = browser.new_page()
-    page.evaluate("window.easel = {say: {}}")
+    page.evaluate("(settings) => { window.easel = {say: {}, settings}; }", page_settings(Settings()))
     for name in ("prompt.js", "complete.js"):
         page.add_script_tag(path=ROOT / "modules" / "ui" / name)
     yield page
