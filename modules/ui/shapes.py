@@ -11,7 +11,7 @@ import gradio as gr
 from gradio.i18n import I18nData
 from PIL import Image
 
-from modules.api.inputs import flat_copy
+from modules.api.inputs import flat_copy, input_url
 from modules.errors import BadRequest, EaselError
 from modules.images.shapes import Area, Shape, covered, with_shape
 from modules.ui import pieces
@@ -102,17 +102,21 @@ class Shapes:
                 raise BadRequest("no_picture")
             area = Area(*(_number(asked, name) for name in PLACE))
             layer = layer_of(self.server, painted, picture)
-            size = flat_copy(self.server, picture, SIDE).size
-            before = Image.new("RGBA", size) if layer is None else layer.resize(size)
+            paper = flat_copy(self.server, picture, SIDE)
+            before = Image.new("RGBA", paper.size) if layer is None else layer.resize(paper.size)
             shape: Shape = "ellipse" if asked.get("shape") == "ellipse" else "rectangle"
             after = with_shape(before, shape, area, colour or None)
             share = covered(after)
             name = self.server.inputs.keep(after) if share else ""
+            # Gradio's editor does not draw layers that it is given, only those that a hand painted.
+            seen = self.server.inputs.keep(Image.alpha_composite(paper.convert("RGBA"), after).convert("RGB"))
         except EaselError as refused:
             gr.Warning(pieces.plain(explain(refused, words)))
             return gr.skip(), gr.skip(), gr.skip()
         told = json.dumps({"on": picture, "layer": name})
-        said = element("p", words.say("ui.shape_covers", share=f"{share:.1f}"), role="status")
+        covers = words.say("ui.shape_covers", share=f"{share:.1f}")
+        image = element("img", src=input_url(seen, "768"), alt=covers)
+        said = element("div", element("p", covers, role="status"), image, cls="painted")
         return told, self.painter.begin(picture, told), said
 
 

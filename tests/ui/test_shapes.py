@@ -1,6 +1,7 @@
 """Masks and sketches by numbers: what is painted on the picture, what the editor shows, and what is refused."""
 
 import json
+import re
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -42,6 +43,8 @@ def test_a_mask_by_numbers_masks_that_part(page: Page) -> None:
     name = inputs.keep(Image.new("RGB", (3000, 1500), "blue"))
     painted, shown, said = maker.shapes.paint(name, "", VISIT, **HALF)
     assert "50.0 % of the picture is painted" in said
+    (seen,) = re.findall(r"/easel/inputs/768/([0-9a-f]{64})\.webp", said)
+    assert [inputs.open(seen).getpixel((across, 100)) for across in (100, 900)] == [(224, 49, 49), (0, 0, 255)]
     assert shown["background"].size == shown["layers"][0].size == (1024, 512)
     layer = layer_of(page.server, painted, name)
     assert layer is not None and layer.getpixel((100, 100)) == (224, 49, 49, 255)
