@@ -64,7 +64,7 @@ def measure(root: Path, what: str, request: Request, rounds: int) -> Row:
 def main() -> None:
     asked = {"prompt": "a red circle on a blue background", "seed": 1, "steps": STEPS, "sampler": "DPM++ 2M"}
     title, names = f"A picture of {STEPS} steps ÷ its bare network and decoder calls", ("picture", "bare calls")
-    show(title, [measure(ROOT, "starter, 128×128", make_request({**asked, "model": "starter"}), 8)], "s", names)
+    show(title, [measure(ROOT, "starter, 128×128", make_request({**asked, "model": "starter"}), 32)], "s", names)
     with full_size() as root:
         request = make_request({**asked, "model": NAME, "width": 256, "height": 256})
         show(title, [measure(root, "full size, 256×256", request, 2)], "s", names)
