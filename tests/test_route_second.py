@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
@@ -22,6 +23,7 @@ from modules.server.again import request_again, request_larger
 from modules.server.recall import Knows, recall, recall_text
 from modules.settings import ROOT
 from modules.ui.fields import as_request
+from tests.fake_loras import kohya, write_lora
 from tests.fake_models import checkpoints, engine_on
 from tests.fakes import RecordingReport
 from tests.test_route import LOOKS, corners, difference, middle
@@ -32,13 +34,23 @@ UNET = Path("unet") / "diffusion_pytorch_model.safetensors"
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
-    """An engine on the starter, and on another checkpoint: the starter with its weights shaken a little."""
+    """An engine on the starter, on the starter with its weights shaken a little, and on a LoRA for either."""
     root = tmp_path_factory.mktemp("second")
     checkpoints(root).mkdir(parents=True)
     shutil.copytree(STARTER, checkpoints(root) / "starter")
     other = shutil.copytree(STARTER, checkpoints(root) / "other")
     weights = {name: each * 1.02 if each.ndim == 4 else each for name, each in load_file(other / UNET).items()}
     save_file(weights, other / UNET)
+    key = next(name for name in weights if name.endswith("attn2.to_v.weight"))
+    out, into = weights[key].shape
+    torch.manual_seed(0)
+    ranks = {
+        "lora_down.weight": torch.randn(4, into),
+        "lora_up.weight": torch.randn(out, 4),
+        "alpha": torch.tensor(4.0),
+    }
+    layers = {kohya("unet", key.removesuffix(".weight")): ranks}
+    write_lora(root / "models" / "Lora" / "bent.safetensors", layers)
     return engine_on(root)
 
 
@@ -95,10 +107,17 @@ def test_a_refiner_goes_on_with_the_picture_that_was_begun(engine: Engine) -> No
             "hires": {"model": "other", "denoising_strength": 0.5, "scale": 1.25},
             "refiner": {"model": "starter", "switch_at": 0.6, "passes": "both"},
         },
+        {"variation": {"seed": 9, "strength": 0.3}},
+        {"variation": {"seed": 9, "strength": 0.2, "from_width": 64, "from_height": 64}, "noise_source": "NV"},
+        {"prompt": "a [red:green:0.5] [circle|star] AND a tree :0.4"},
+        {"prompt": "a red circle <lora:bent:0.7>"},
+        {"prompt": "a ((red)) circle", "encoding": {"old_emphasis": True}, "clip_skip": 2},
+        {"merging": {"merge_ratio": 0.3}, "tiling": True},
     ],
 )
 def test_picture_text_form_and_the_same_picture(engine: Engine, knows: Knows, asked: dict[str, Any]) -> None:
-    picture = made(engine, prompt="a red circle", steps=8, **asked)
+    picture = made(engine, **{"prompt": "a red circle", "steps": 8, **asked})
+    assert picture.image.tobytes() != made(engine, prompt="a red circle", steps=8).image.tobytes()
     text = infotext.write(picture.recipe)
     told = recall_text(text, knows)
     assert told.left == ()
