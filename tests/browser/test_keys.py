@@ -382,6 +382,13 @@ def test_a_picture_is_pasted_where_there_is_a_place_for_one(studio: Studio, data
     front(page, "Text to picture")
 
 
+def test_the_extensions_are_listed_by_name(studio: Studio) -> None:
+    front(studio.page, "Extensions")
+    listed = studio.page.locator("#extensions").get_by_role("heading", name="animals", exact=True)
+    expect(listed).to_be_visible()
+    front(studio.page, "Text to picture")
+
+
 def menu(page: Page) -> Locator:
     return page.get_by_role("menu")
 
