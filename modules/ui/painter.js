@@ -2,6 +2,8 @@
 // picture below, and what the field says so far; it answers with what the field says now.
 async (value, picture, before) => {
   if (!picture || !value?.background) return before;
+  const told = JSON.parse(before || '{}');
+  const base = told.on === picture ? told.base ?? '' : ''; // what lies beneath, which the editor has as part of the picture
   const layers = await Promise.all((value.layers ?? []).filter((layer) => layer?.url).map(
     async (layer) => createImageBitmap(await (await fetch(layer.url)).blob())));
   let name = '';
@@ -18,5 +20,5 @@ async (value, picture, before) => {
       ({name} = await answer.json());
     }
   }
-  return JSON.stringify({on: picture, layer: name});
+  return JSON.stringify({on: picture, layer: name, base});
 }

@@ -52,7 +52,8 @@ class Painter:
 
     def connect(self, picture: gr.Textbox, keep: Callable[[str], None]) -> None:
         """Show the picture that the field `picture` names, and `keep` what is painted on it."""
-        picture.change(self.begin, [picture, self.painted], self.editor, trigger_mode="always_last", **QUIET)
+        shown = [self.editor, self.painted]
+        picture.change(self.begin, [picture, self.painted], shown, trigger_mode="always_last", **QUIET)
         self.settled(self.stroke.change, picture).then(keep, self.painted, None, **QUIET)
 
     def settled(self, event: Callable[..., Any], picture: gr.Textbox) -> Any:
@@ -65,15 +66,26 @@ class Painter:
         script = SCRIPT.read_text(encoding="utf-8")
         return event(None, told_by, self.painted, js=script, trigger_mode="multiple", **QUIET)
 
-    def begin(self, picture: str, painted: str) -> Any:
-        """Return what the editor shows for `picture`: with what was painted on it before, if anything was."""
+    def begin(self, picture: str, painted: str) -> tuple[Any, str]:
+        """Return what the editor shows for `picture`, and what the field says then.
+
+        What was painted on it before is part of the picture that is shown: the editor does not draw layers it is given.
+        The field names it as the `base`, on which the next strokes are laid.
+        """
         try:
             paper = flat_copy(self.server, picture, SIDE)
         except EaselError:
-            return None
+            return None, ""
         before = layer_of(self.server, painted, picture)
-        layers = [] if before is None else [before.resize(paper.size)]
-        return {"background": paper, "layers": layers, "composite": None}
+        told = based(picture, "" if before is None else self.server.inputs.keep(before))
+        if before is not None:
+            paper = Image.alpha_composite(paper.convert("RGBA"), before.resize(paper.size)).convert("RGB")
+        return {"background": paper, "layers": [], "composite": None}, told
+
+
+def based(picture: str, base: str) -> str:
+    """Return the text of the field for a picture with the layer `base` painted on it, by its name, if any."""
+    return json.dumps({"on": picture, "layer": "", "base": base})
 
 
 def layer_of(server: Server, painted: str, picture: str) -> Image.Image | None:
@@ -82,5 +94,12 @@ def layer_of(server: Server, painted: str, picture: str) -> Image.Image | None:
         told = json.loads(painted or "{}")
     except ValueError:
         return None
-    name = told.get("layer") if isinstance(told, dict) and told.get("on") == picture else ""
-    return server.inputs.open(name).convert("RGBA") if isinstance(name, str) and server.inputs.has(name) else None
+    if not isinstance(told, dict) or told.get("on") != picture:
+        return None
+    names = [told.get(part) for part in ("base", "layer")]
+    layers = [
+        server.inputs.open(name).convert("RGBA") for name in names if isinstance(name, str) and server.inputs.has(name)
+    ]
+    if len(layers) < 2:
+        return layers[0] if layers else None
+    return Image.alpha_composite(layers[0].resize(layers[1].size), layers[1])

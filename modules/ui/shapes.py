@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -18,7 +17,7 @@ from modules.ui import pieces
 from modules.ui.listeners import AS_TYPED, QUEUED, QUIET
 from modules.ui.markup import element
 from modules.ui.page_words import PageWords, explain
-from modules.ui.painter import SIDE, Painter, layer_of
+from modules.ui.painter import SIDE, Painter, based, layer_of
 
 SMALLEST = 0.1  # percent
 # What may be given, in percent of the picture, and what is there at first.
@@ -108,16 +107,15 @@ class Shapes:
             after = with_shape(before, shape, area, colour or None)
             share = covered(after)
             name = self.server.inputs.keep(after) if share else ""
-            # Gradio's editor does not draw layers that it is given, only those that a hand painted.
             seen = self.server.inputs.keep(Image.alpha_composite(paper.convert("RGBA"), after).convert("RGB"))
         except EaselError as refused:
             gr.Warning(pieces.plain(explain(refused, words)))
             return gr.skip(), gr.skip(), gr.skip()
-        told = json.dumps({"on": picture, "layer": name})
+        told = based(picture, name)
         covers = words.say("ui.shape_covers", share=f"{share:.1f}")
         image = element("img", src=input_url(seen, "768"), alt=covers)
         said = element("div", element("p", covers, role="status"), image, cls="painted")
-        return told, self.painter.begin(picture, told), said
+        return told, self.painter.begin(picture, told)[0], said
 
 
 def _number(asked: Mapping[str, Any], name: str) -> float:

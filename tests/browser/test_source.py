@@ -86,6 +86,10 @@ def test_a_mask_painted_by_hand_changes_what_it_covers_and_nothing_else(visit: V
     page.reload()
     front(page, "Inpaint")
     expect(page.locator("#inpaint_init_image_well")).to_contain_text("128 × 128", timeout=PATIENCE)
+    expect(painted).to_have_value(re.compile('"base": ?"[0-9a-f]{64}"'), timeout=PATIENCE)
+    page.wait_for_timeout(2000)  # until it is drawn
+    shown = np.asarray(Image.open(io.BytesIO(page.locator("#inpaint_editor").screenshot())).convert("RGB"), int)
+    assert (np.abs(shown - (255, 79, 163)).max(axis=2) < 12).mean() > 0.03, "what was painted is seen again"
 
 
 def test_what_is_no_picture_is_refused_with_a_sentence_and_without_one_nothing_is_queued(
@@ -183,7 +187,7 @@ def test_a_mask_is_made_and_used_by_keyboard_alone(visit: Visit, drawing: Path) 
     told = page.locator("#inpaint_shape_told [role=status]")
     expect(told).to_contain_text("of the picture is painted", timeout=PATIENCE)
     painted = page.locator("#inpaint_painted textarea")
-    expect(painted).to_have_value(re.compile('"layer": ?"[0-9a-f]{64}"'), timeout=PATIENCE)
+    expect(painted).to_have_value(re.compile('"base": ?"[0-9a-f]{64}"'), timeout=PATIENCE)
     prompt = "a yellow house on a white background"
     page.locator("#inpaint_prompt textarea").focus()
     page.keyboard.press("Control+a")

@@ -45,7 +45,8 @@ def test_a_mask_by_numbers_masks_that_part(page: Page) -> None:
     assert "50.0 % of the picture is painted" in said
     (seen,) = re.findall(r"/easel/inputs/768/([0-9a-f]{64})\.webp", said)
     assert [inputs.open(seen).getpixel((across, 100)) for across in (100, 900)] == [(224, 49, 49), (0, 0, 255)]
-    assert shown["background"].size == shown["layers"][0].size == (1024, 512)
+    assert shown["background"].size == (1024, 512) and shown["layers"] == []
+    assert [shown["background"].getpixel((across, 100)) for across in (100, 900)] == [(224, 49, 49), (0, 0, 255)]
     layer = layer_of(page.server, painted, name)
     assert layer is not None and layer.getpixel((100, 100)) == (224, 49, 49, 255)
     request = asked(maker, **{"init/image": name, "painted": painted})
@@ -55,7 +56,8 @@ def test_a_mask_by_numbers_masks_that_part(page: Page) -> None:
     fewer, _, said = maker.shapes.wipe(name, painted, VISIT, **HALF | {"shape_width": 25, "shape_height": 50})
     assert "37.5 %" in said
     nothing, shown, said = maker.shapes.wipe(name, fewer, VISIT, **HALF)
-    assert "0.0 %" in said and json.loads(nothing) == {"on": name, "layer": ""} and shown["layers"] == []
+    assert "0.0 %" in said and json.loads(nothing) == {"on": name, "layer": "", "base": ""}
+    assert shown["background"].getpixel((100, 100)) == (0, 0, 255)
 
 
 def test_a_sketch_by_numbers_is_part_of_the_picture(page: Page) -> None:

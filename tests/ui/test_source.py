@@ -277,3 +277,19 @@ def test_a_second_pass_is_asked_for_only_when_it_is_switched_on(page: Page) -> N
     assert twice.hires is not None and (twice.hires.scale, twice.hires.upscaler) == (1.5, "Latent (nearest)")
     with pytest.raises(BadRequest, match="from 1"):
         maker.asked(form_of(maker, hires_on=True, **{"hires/scale": 9}))
+
+
+def test_paint_that_was_kept_is_seen_and_the_next_stroke_is_laid_on_it(page: Page) -> None:
+    with page.blocks:
+        maker = Inpaint(page, "inpaint")
+    name = page.server.inputs.keep(Image.new("RGB", (64, 64), "blue"))
+    shown, told = maker.painter.begin(name, painted_on(page, name))
+    assert (shown["background"].getpixel((3, 3)), shown["background"].getpixel((40, 40))) == ((255, 0, 0), (0, 0, 255))
+    stroke = Image.new("RGBA", (64, 64))
+    ImageDraw.Draw(stroke).rectangle((40, 40, 50, 50), fill=(0, 255, 0, 255))
+    after = json.dumps({**json.loads(told), "layer": page.server.inputs.keep(stroke)})
+    both = layer_of(page.server, after, name)
+    assert both is not None
+    assert [both.getpixel(at) for at in ((3, 3), (45, 45), (30, 30))] == [(255, 0, 0, 255), (0, 255, 0, 255), (0,) * 4]
+    other = page.server.inputs.keep(Image.new("RGB", (64, 64), "white"))
+    assert maker.painter.begin(other, after)[0]["background"].getpixel((3, 3)) == (255, 255, 255)
