@@ -9,25 +9,14 @@ import gradio as gr
 import pytest
 from PIL import Image
 
-from modules.server.server import Server
-from modules.ui.page_words import PageWords
 from modules.ui.painter import layer_of
 from modules.ui.tab import Page
 from modules.ui.tabs.img2img import Img2img
 from modules.ui.tabs.inpaint import Inpaint
-from modules.ui.top import build_top
 
 VISIT = cast(gr.Request, SimpleNamespace(headers={}))
 HALF: dict[str, Any] = {"shape_left": 0, "shape_top": 0, "shape_width": 50, "shape_height": 100}
 HALF |= {"shape": "rectangle", "colour": "#e03131"}
-
-
-@pytest.fixture
-def page(server: Server) -> Page:
-    words = PageWords()
-    with gr.Blocks() as blocks:
-        top = build_top(server, words)
-        return Page(server, words, blocks, top.model, top.health, top)
 
 
 def asked(maker: Any, **values: Any) -> Any:

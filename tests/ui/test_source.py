@@ -32,14 +32,6 @@ from tests.ui.conftest import put_picture
 VISIT = cast(gr.Request, SimpleNamespace(headers={}))
 
 
-@pytest.fixture
-def page(server: Server) -> Page:
-    words = PageWords()
-    with gr.Blocks() as blocks:
-        top = build_top(server, words)
-        return Page(server, words, blocks, top.model, top.health, top)
-
-
 def form_of(maker: Any, **values: Any) -> dict[str, Any]:
     return {**maker.form.defaults(), "model": "starter", **values}
 
